@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The plug-in host: loads plug-ins, guards every call, opens models and sessions. Used in worker processes
+ * only (a model never runs in the supervisor). */
+#ifndef MODEL_HOST_H
+#define MODEL_HOST_H
+
+#include <stdbool.h>
+
+#include "assay/plugin.h"
+#include "base/digest.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+typedef struct plugin plugin;
+typedef struct model model;
+typedef struct session session;
+
+/* [main] `path` is an explicit path to a .so (containing a '/'), never searched for. dlopen with RTLD_NOW|RTLD_LOCAL;
+ * the floating-point environment, locale and stdout are restored if the load changed them (reported through
+ * plugin_warnings). Checks ABI version, struct sizes, name; calls init. STATUS_MODEL on failure. */
+status plugin_load(const char *path, plugin **out, error *err);
+void plugin_unload(plugin *p); /* NULL is allowed */
+const char *plugin_name(const plugin *p);
+const char *plugin_version(const plugin *p);
+const char *plugin_description(const plugin *p);
+const digest_value *plugin_sha256(const plugin *p); /* of the .so */
+const char *plugin_environment(const plugin *p);    /* assay.environment/1, or "" */
+/* Breaches seen so far that were repaired ("changed the floating-point environment in init"); newline-separated, "" if
+ * none. */
+const char *plugin_warnings(const plugin *p);
+
+/* [main] options as in the ABI. Checks io ports: at least one float32 input and one float32 (N, K) output. */
+status model_open(plugin *p, const char *path, const assay_option *options, size_t n_options, model **out, error *err);
+void model_close(model *m); /* NULL is allowed */
+plugin *model_plugin(const model *m);
+
+typedef struct model_facts {
+    uint32_t n_dims; /* of one example, without the batch */
+    int64_t shape[ASSAY_MAX_DIMS];
+    size_t n_features;         /* per example */
+    double range_lo, range_hi; /* legal raw range */
+    size_t n_outputs;          /* K of the output that is used */
+    bool probabilities;        /* the output holds probabilities, not logits */
+    const char *output_name;
+    const char *const *labels;  /* K names or NULL */
+    const char *const *columns; /* input columns of a tabular model or NULL */
+    size_t n_columns;
+} model_facts;
+const model_facts *model_get_facts(const model *m);
+
+bool model_has(const model *m, const char *capability); /* "assay.vjp/1" */
+const void *model_capability(const model *m, const char *capability);
+bool model_cost(const model *m, assay_cost_info *out); /* false without assay.cost/1 */
+
+typedef struct session_options {
+    uint32_t tile;      /* 1, 8 or 32 */
+    uint32_t n_threads; /* >= 1 */
+    bool unpadded;
+} session_options;
+
+/* [any] */
+status session_open(model *m, const session_options *o, session **out, error *err);
+void session_close(session *s); /* NULL is allowed */
+
+/* [session] x: (n, n_features) raw float32, read-only. out: (n, n_outputs) logits (or probabilities). Guards: canaries
+ * around the output, FP environment and locale restored, input digest in validate mode. A plug-in error, an overrun or
+ * a mutated input is STATUS_MODEL; non-finite values are allowed and left for the caller to flag. */
+status session_predict(session *s, const float *x, size_t n, float *out, error *err);
+
+/* [session] cotangent: (n, n_outputs); gradient: (n, n_features); out may be NULL. mode: assay_vjp_mode. */
+status session_vjp(session *s, const float *x, size_t n, const float *cotangent, uint32_t mode, float *out,
+                   float *gradient, error *err);
+
+#endif

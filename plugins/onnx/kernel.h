@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a graph node and a kernel are. A kernel is one operator in one file of kernels/ with one line in
+ * kernels/registry.def; graph, plan and session (the rest of plugins/onnx) know no operator by name
+ * except through these tables. */
+#ifndef ONNX_KERNEL_H
+#define ONNX_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "assay/plugin.h"
+#include "base/mem.h"
+#include "base/status.h"
+
+/* Dense row-major. In a plan the batch is already in shape[0] of every value that has one. */
+typedef struct ox_tensor {
+    const char *name;
+    uint32_t dtype; /* assay_dtype */
+    uint32_t n_dims;
+    int64_t shape[ASSAY_MAX_DIMS];
+    size_t n;       /* elements: the product of shape (1 for a scalar) */
+    void *data;     /* constants: always; else set by the plan before forward */
+    bool is_const;  /* initialiser, Constant, or folded: data is valid at infer time and never written */
+    bool has_batch; /* shape[0] is the batch: computed along with shapes by the plan */
+} ox_tensor;
+
+typedef enum ox_attr_kind { OX_INT, OX_FLOAT, OX_STRING, OX_TENSOR, OX_INTS, OX_FLOATS, OX_OTHER } ox_attr_kind;
+
+typedef struct ox_attr {
+    const char *name;
+    ox_attr_kind kind;
+    int64_t i;
+    float f;
+    const char *s; /* NUL-terminated copy */
+    size_t n;      /* of ints or floats */
+    const int64_t *ints;
+    const float *floats;
+    const ox_tensor *t;
+} ox_attr;
+
+typedef struct ox_kernel ox_kernel;
+
+/* One node of one plan (a plan belongs to one session and one batch size: no locking anywhere). */
+typedef struct ox_node {
+    const char *name, *op; /* name: the node's, or its first output's where it has none */
+    int opset;             /* of the node's domain */
+    const ox_attr *attrs;
+    size_t n_attrs;
+    size_t n_in, n_out;
+    ox_tensor **in;  /* NULL where an optional input is absent */
+    ox_tensor **out; /* NULL where an optional output is absent */
+    /* For vjp only: buffers of in[i]'s and out[i]'s shape. grad_in[i] is NULL where no gradient is wanted
+     * (constants, integer values). A kernel ADDS to grad_in[i]; the plan has zeroed it before. */
+    float **grad_in;
+    float **grad_out; /* read-only for the kernel; never NULL for a float output when vjp is called */
+    const ox_kernel *kernel;
+    void *state;    /* the kernel's, from prepare to release */
+    bool reference; /* run the reference paths (ASSAY_ONNX_REFERENCE=1) */
+} ox_node;
+
+#define OX_ZERO_GRADIENT 1u /* exact gradient is zero everywhere (Cast to int, QuantizeLinear): vjp honours the mode   \
+                             */
+#define OX_NO_GRADIENT 2u   /* integer or shape output: never asked for a vjp */
+#define OX_KEEPS_BATCH 4u   /* elementwise or per-example: usable under any batch */
+
+struct ox_kernel {
+    const char *op;           /* "Conv"; domain ai.onnx */
+    int min_opset, max_opset; /* inclusive; max 9999 = open */
+    unsigned flags;
+    unsigned min_in, max_in, min_out, max_out; /* arity */
+    /* Checks attributes and input dtypes/shapes, sets dtype, n_dims, shape, n of every out[]. May read
+     * in[i]->data where in[i]->is_const. Called once per plan, with the batch in place. Everything comes
+     * from a hostile file: every dimension is checked, products by mem_mul. Errors:
+     * STATUS_MODEL (inconsistent) or STATUS_UNSUPPORTED (well-formed, not done); text without the node's name (the plan
+     * prefixes `file: node "x" (Conv): `). */
+    status (*infer)(ox_node *n, error *err);
+    /* Optional. Allocates n->state (packed weights, oneDNN primitives, scratch) for these shapes. want_vjp: backward is
+     * going to be used as well. Must leave nothing behind on error. */
+    status (*prepare)(ox_node *n, bool want_vjp, error *err);
+    void (*release)(ox_node *n); /* NULL where there is no prepare; called even if prepare failed */
+    /* in[]->data and out[]->data are set. Bit-exact repeatable; an example's result depends neither on its
+     * position in the batch nor on its neighbours. No allocation. */
+    status (*forward)(ox_node *n, error *err);
+    /* The plain-loop oracle of the same (NULL: forward is itself the plain loop). */
+    status (*forward_reference)(ox_node *n, error *err);
+    /* NULL iff OX_NO_GRADIENT. Called after forward in the same plan; in[] and out[] still hold their values. */
+    status (*vjp)(ox_node *n, assay_vjp_mode mode, error *err);
+    status (*vjp_reference)(ox_node *n, assay_vjp_mode mode, error *err); /* or NULL */
+    /* Multiply-accumulates of the whole node at these shapes; NULL = 0. */
+    uint64_t (*macs)(const ox_node *n);
+};
+
+const ox_kernel *ox_kernel_find(const char *op, int opset);
+const ox_kernel *const *ox_kernel_all(size_t *n);
+
+/* ---- helpers for kernels (kernels/common.c) ----------------------------------------------------- */
+const ox_attr *ox_attr_find(const ox_node *n, const char *name);
+int64_t ox_attr_int(const ox_node *n, const char *name, int64_t def);
+float ox_attr_float(const ox_node *n, const char *name, float def);
+/* STATUS_MODEL if present with another kind, or with a count other than `count` (SIZE_MAX: any). Absent: *v = NULL. */
+status ox_attr_ints(const ox_node *n, const char *name, size_t count, const int64_t **v, size_t *n_v, error *err);
+size_t ox_dtype_bytes(uint32_t dtype); /* 0 if unknown */
+/* Sets shape and n with overflow and limit checks (dims >= 0, n * item <= 2^40). */
+status ox_set_shape(ox_tensor *t, uint32_t dtype, const int64_t *shape, uint32_t n_dims, error *err);
+/* Multidirectional (numpy) broadcasting. */
+status ox_broadcast(const ox_tensor *a, const ox_tensor *b, int64_t shape[ASSAY_MAX_DIMS], uint32_t *n_dims,
+                    error *err);
+bool ox_same_shape(const ox_tensor *a, const ox_tensor *b);
+
+#endif
