@@ -6,10 +6,6 @@
 #include "base/mem.h"
 #include "run/suite.h"
 
-typedef struct accuracy_params {
-    int64_t tile;
-} accuracy_params;
-
 /* Lowest index among the largest (numpy, torch); -1 when a value is not finite. */
 static int32_t argmax(const float *z, size_t k, uint32_t *flags) {
     size_t best = 0;
@@ -26,7 +22,8 @@ static int32_t argmax(const float *z, size_t k, uint32_t *flags) {
     return (int32_t)best;
 }
 
-/* Softmax of the winner, in double with the maximum taken out; a model that ends in probabilities is taken at its word. */
+/* Softmax of the winner, in double with the maximum taken out; a model that ends in probabilities is taken at its word.
+ */
 static double confidence(const float *z, size_t k, int32_t pred, bool probabilities) {
     if (pred < 0) {
         return NAN;
@@ -60,7 +57,7 @@ static observation observe(const suite_context *ctx, uint32_t i, const float *z)
 }
 
 static status collect(const suite_context *ctx, const void *params, error *err) {
-    (void)params; /* the tile was applied when the session was opened */
+    (void)params; /* it has none */
     size_t k = model_get_facts(ctx->model)->n_outputs;
     size_t batch = ctx->batch;
     float *x = mem_try(batch, ctx->data->n_features * sizeof *x, "a batch of inputs", err);
@@ -84,17 +81,6 @@ static status collect(const suite_context *ctx, const void *params, error *err) 
     return s;
 }
 
-static const param params[] = {
-    {.name = "tile",
-     .help = "examples of one padded execution (1, 8 or 32); part of the result's key",
-     .unit = "examples",
-     .offset = offsetof(accuracy_params, tile),
-     .type = PARAM_INT,
-     .def = 32,
-     .min = 1,
-     .max = 32},
-};
-
 static const char *const needs[] = {ASSAY_PREDICT_1, NULL};
 static const char *const default_metrics[] = {"accuracy", "topk", "log-loss", "confusion", NULL};
 
@@ -102,10 +88,7 @@ const suite suite_accuracy = {
     .info = {.id = "accuracy",
              .summary = "prediction, confidence and logits of every clean example",
              .cite = "",
-             .version = 1,
-             .params = params,
-             .n_params = sizeof params / sizeof params[0],
-             .params_bytes = sizeof(accuracy_params)},
+             .version = 1},
     .needs = needs,
     .metrics = default_metrics,
     .collect = collect,
