@@ -9,6 +9,7 @@
 
 #include "assay/plugin.h"
 #include "data/manifest.h"
+#include "metrics/metric.h"
 #include "run/suite.h"
 
 typedef struct text_pair {

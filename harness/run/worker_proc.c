@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/worker_proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/proc.h"
+
+status worker_start(worker_proc *w, worker_env env, error *err) {
+    int pair[2];
+    *w = (worker_proc){.fd = -1};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        return error_set(err, STATUS_IO, "socketpair: %s", strerror(errno));
+    }
+    /* posix_spawn's dup2 of a descriptor onto itself would keep it close-on-exec: keep clear of the target */
+    if (pair[1] == PROC_CHANNEL_FD) {
+        int moved = fcntl(pair[1], F_DUPFD_CLOEXEC, PROC_CHANNEL_FD + 1);
+        (void)close(pair[1]);
+        pair[1] = moved;
+    }
+    static const char *const argv[] = {"assay", "__worker", NULL};
+    proc_spec spec = {.argv = argv, .env = env.v, .n_env = env.n, .channel = pair[1], .out = -1, .own_group = true};
+    status s = proc_spawn(&spec, &w->pid, err);
+    (void)close(pair[1]);
+    if (s != STATUS_OK) {
+        (void)close(pair[0]);
+        *w = (worker_proc){.fd = -1};
+        return s;
+    }
+    w->fd = pair[0];
+    return STATUS_OK;
+}
+
+worker_exit worker_stop(worker_proc *w, bool kill_it) {
+    worker_exit e = {0};
+    if (w->pid == 0) {
+        return e;
+    }
+    if (kill_it) {
+        (void)kill(w->pid, SIGKILL);
+    }
+    (void)close(w->fd);
+    int st = 0;
+    struct rusage ru = {0};
+    while (wait4(w->pid, &st, 0, &ru) < 0 && errno == EINTR) {
+    }
+    e.signalled = WIFSIGNALED(st);
+    e.signal = e.signalled ? WTERMSIG(st) : 0;
+    e.exit_status = WIFEXITED(st) ? WEXITSTATUS(st) : 0;
+    e.user_us = (int64_t)ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec;
+    e.system_us = (int64_t)ru.ru_stime.tv_sec * 1000000 + ru.ru_stime.tv_usec;
+    e.max_rss_bytes = (int64_t)ru.ru_maxrss * 1024;
+    frame_buffer_free(&w->in);
+    *w = (worker_proc){.fd = -1};
+    return e;
+}
+
+/* Waits for one frame of the wanted type. STATUS_MODEL when the worker ends first or takes too long (*late). */
+static status await(worker_proc *w, frame_type want, int64_t deadline_ns, frame *f, bool *late, error *err) {
+    for (;;) {
+        bool have = false;
+        TRY(frame_buffer_next(&w->in, f, &have, err));
+        if (have && f->type == (uint32_t)want) {
+            return STATUS_OK;
+        }
+        if (have) {
+            continue;
+        }
+        int64_t left = deadline_ns - clock_ns();
+        *late = left <= 0;
+        if (*late) {
+            return error_set(err, STATUS_MODEL, "no answer in time");
+        }
+        struct pollfd p = {.fd = w->fd, .events = POLLIN};
+        (void)poll(&p, 1, (int)(left / 1000000) + 1);
+        bool eof = false;
+        if (p.revents != 0) {
+            TRY(frame_buffer_fill(&w->in, w->fd, &eof, err));
+        }
+        if (eof) {
+            return error_set(err, STATUS_MODEL, "ended without an answer");
+        }
+    }
+}
+
+status worker_probe(worker_env env, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,
+                    error *err) {
+    worker_proc w;
+    *answer = NULL;
+    *how = OUTCOME_FAILED;
+    TRY(worker_start(&w, env, err));
+    bool late = false;
+    frame f = {0};
+    status s = frame_write_json(w.fd, FRAME_PROBE, json_pack("{s:s}", "plugin", plugin_path), err);
+    if (s == STATUS_OK) {
+        s = await(&w, FRAME_PROBED, clock_ns() + (int64_t)(timeout_s * 1e9), &f, &late, err);
+    }
+    if (s == STATUS_OK) {
+        *answer = frame_json(&f, err);
+        s = *answer == NULL ? STATUS_MODEL : STATUS_OK;
+    }
+    worker_exit e = worker_stop(&w, true);
+    if (s == STATUS_OK && json_object_get(*answer, "error") != NULL) {
+        s = error_set(err, STATUS_MODEL, "%s", json_string_value(json_object_get(*answer, "error")));
+        json_decref(*answer);
+        *answer = NULL;
+        return s;
+    }
+    if (s != STATUS_OK && late) {
+        *how = OUTCOME_TIMEOUT;
+        return error_set(err, STATUS_MODEL, "%s: loading took more than %g s", plugin_path, timeout_s);
+    }
+    if (s != STATUS_OK) {
+        *how = OUTCOME_CRASHED;
+        return error_set(err, STATUS_MODEL, "%s: loading it ended the worker (%s %d)", plugin_path,
+                         e.signalled ? proc_signal_name(e.signal) : "exit status",
+                         e.signalled ? e.signal : e.exit_status);
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The supervisor's handle on one worker process. */
+#ifndef RUN_WORKER_PROC_H
+#define RUN_WORKER_PROC_H
+
+#include <sys/types.h>
+
+#include "run/protocol.h"
+
+typedef struct worker_env {
+    const char *const *v; /* NAME=VALUE */
+    size_t n;
+} worker_env;
+
+typedef struct worker_proc {
+    pid_t pid; /* 0: not running */
+    int fd;
+    frame_buffer in;
+} worker_proc;
+
+typedef struct worker_exit {
+    bool signalled;
+    int signal, exit_status;
+    int64_t user_us, system_us, max_rss_bytes;
+} worker_exit;
+
+status worker_start(worker_proc *w, worker_env env, error *err);
+/* Kills it if `kill_it`, closes the channel, waits for its end. */
+worker_exit worker_stop(worker_proc *w, bool kill_it);
+
+/* Starts a worker, asks it about a plug-in, ends it. On success *answer is a PROBED object (new reference). A crash
+ * or a hang is STATUS_MODEL with a text; *how is then CRASHED or TIMEOUT, FAILED for an error of the plug-in. */
+status worker_probe(worker_env env, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,
+                    error *err);
+
+#endif
