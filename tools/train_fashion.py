@@ -237,7 +237,7 @@ class Run:
         train(self.raw(net), self.x, self.y, 14, 4e-3, self.rng)
         self.finish("cnn-fp32", net, start,
                     "14 epochs, AdamW one-cycle 4e-3, mirrored and shifted images",
-                    robust_fit_accuracy=robust_accuracy(self.raw(net), self.xf, self.yf),
+                    robust_fit_accuracy=round(robust_accuracy(self.raw(net), self.xf, self.yf), 6),
                     robust_eps_linf=ADV_EPS, robust_steps=ADV_EVAL_STEPS)
 
     def cnn_pruned(self):
@@ -272,7 +272,7 @@ class Run:
         self.finish("cnn-robust", net, start,
                     f"from cnn-fp32; 7 epochs of PGD-{ADV_TRAIN_STEPS} adversarial training, Linf "
                     f"eps {ADV_EPS}",
-                    robust_fit_accuracy=robust_accuracy(raw, self.xf, self.yf),
+                    robust_fit_accuracy=round(robust_accuracy(raw, self.xf, self.yf), 6),
                     robust_eps_linf=ADV_EPS, robust_steps=ADV_EVAL_STEPS)
 
     def mlp(self):
