@@ -27,9 +27,10 @@ const digest_value *plugin_sha256(const plugin *p); /* of the .so */
 const char *plugin_environment(const plugin *p);    /* assay.environment/1, or "" */
 /* Breaches seen so far that were repaired ("changed the floating-point environment in init"); newline-separated, "" if
  * none. */
-const char *plugin_warnings(const plugin *p);
+const char *plugin_warnings(const plugin *p); /* [main] */
 
-/* [main] options as in the ABI. Checks io ports: at least one float32 input and one float32 (N, K) output. */
+/* [main] options as in the ABI. Checks io ports: one float32 input and at least one float32 (N, K) output. A wrong
+ * option is STATUS_USAGE, an unreadable file STATUS_IO, a bad model STATUS_MODEL. */
 status model_open(plugin *p, const char *path, const assay_option *options, size_t n_options, model **out, error *err);
 void model_close(model *m); /* NULL is allowed */
 plugin *model_plugin(const model *m);
@@ -37,7 +38,8 @@ plugin *model_plugin(const model *m);
 typedef struct model_facts {
     uint32_t n_dims; /* of one example, without the batch */
     int64_t shape[ASSAY_MAX_DIMS];
-    size_t n_features;         /* per example */
+    size_t n_features;         /* per example: what session_predict reads (the dataset's width after a binding) */
+    size_t n_model_features;   /* per example: what the plug-in reads */
     double range_lo, range_hi; /* legal raw range */
     size_t n_outputs;          /* K of the output that is used */
     bool probabilities;        /* the output holds probabilities, not logits */
@@ -47,6 +49,17 @@ typedef struct model_facts {
     size_t n_columns;
 } model_facts;
 const model_facts *model_get_facts(const model *m);
+
+/* [main] Names of the columns that the model reads, in order, where the config knows better than the plug-in:
+ * replaces facts.columns. n must be the model's number of features. */
+status model_set_columns(model *m, const char *const *columns, size_t n, error *err);
+/* [main] Before sessions are opened. Maps a dataset's features to the model's columns by name: from now on x and
+ * gradients have the DATASET's width n_features, the host gathers and scatters, and facts say so. STATUS_USAGE with a
+ * "did you mean" if the dataset lacks a column, or if the model names no columns. */
+status model_bind_columns(model *m, const char *const *dataset_feature_names, size_t n_features, error *err);
+/* Without a binding: does one example of this shape fit? Dimensions of 1 do not count ((28, 28) fits (1, 28, 28)),
+ * and a flat side takes any shape of as many values. STATUS_USAGE naming both shapes if not. */
+status model_check_shape(const model *m, const int64_t *shape, size_t n_dims, error *err);
 
 bool model_has(const model *m, const char *capability); /* "assay.vjp/1" */
 const void *model_capability(const model *m, const char *capability);
@@ -62,9 +75,10 @@ typedef struct session_options {
 status session_open(model *m, const session_options *o, session **out, error *err);
 void session_close(session *s); /* NULL is allowed */
 
-/* [session] x: (n, n_features) raw float32, read-only. out: (n, n_outputs) logits (or probabilities). Guards: canaries
- * around the output, FP environment and locale restored, input digest in validate mode. A plug-in error, an overrun or
- * a mutated input is STATUS_MODEL; non-finite values are allowed and left for the caller to flag. */
+/* [session] x: (n, n_features) raw float32, read-only. out: (n, n_outputs) logits (or probabilities). n = 0 is nothing
+ * to do. Guards: the plug-in works on copies between canaries; FP environment and locale are restored. A plug-in error,
+ * an overrun, a mutated input or a changed tensor struct is STATUS_MODEL; values are left for the caller to judge: they
+ * may be non-finite, and what the plug-in did not write is NaN. */
 status session_predict(session *s, const float *x, size_t n, float *out, error *err);
 
 /* [session] cotangent: (n, n_outputs); gradient: (n, n_features); out may be NULL. mode: assay_vjp_mode. */

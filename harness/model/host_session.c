@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sessions: predict and vjp behind the guards. The plug-in sees only buffers of the session: inputs are copied in
+ * (which also aligns them and gathers columns) and compared afterwards, outputs lie between canaries. */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/host_internal.h"
+
+status session_open(model *m, const session_options *o, session **out, error *err) {
+    *out = NULL;
+    if (o->tile != 1 && o->tile != 8 && o->tile != 32) {
+        return error_set(err, STATUS_USAGE, "tile must be 1, 8 or 32, not %u", o->tile);
+    }
+    if (o->n_threads < 1) {
+        return error_set(err, STATUS_USAGE, "a session needs at least one thread");
+    }
+    plugin *p = m->plugin;
+    guard_state g;
+    host_error e;
+    host_error_init(&e);
+    session *s = mem_zalloc(sizeof *s);
+    s->model = m;
+    assay_session_args args = {.struct_size = sizeof args,
+                               .tile = o->tile,
+                               .n_threads = o->n_threads,
+                               .flags = o->unpadded ? ASSAY_SESSION_UNPADDED : 0};
+    guard_enter(&g);
+    assay_status rc = p->api.session_open(m->raw, &args, &s->raw, &e.e);
+    host_note(p, guard_leave(&g), "session_open");
+    status st = host_status(p, rc, &e, "session_open", STATUS_MODEL, err);
+    if (st == STATUS_OK && s->raw == NULL) {
+        st = error_set(err, STATUS_MODEL, "plug-in \"%s\": session_open reports success but gives no session",
+                       p->entry.name);
+    } else if (st != STATUS_OK) {
+        s->raw = NULL;
+    }
+    if (st != STATUS_OK) {
+        session_close(s);
+        return st;
+    }
+    *out = s;
+    return STATUS_OK;
+}
+
+void session_close(session *s) {
+    if (s == NULL) {
+        return;
+    }
+    if (s->raw != NULL) {
+        guard_state g;
+        guard_enter(&g);
+        s->model->plugin->api.session_close(s->raw);
+        host_note(s->model->plugin, guard_leave(&g), "session_close");
+    }
+    guard_buffer_free(&s->x);
+    guard_buffer_free(&s->out);
+    guard_buffer_free(&s->cotangent);
+    guard_buffer_free(&s->gradient);
+    mem_free(s);
+}
+
+assay_tensor host_tensor(const host_port *p, size_t batch, void *data) {
+    assay_tensor t = {.struct_size = sizeof t, .dtype = p->port.dtype, .n_dims = p->port.n_dims, .data = data};
+    memcpy(t.shape, p->port.shape, sizeof t.shape);
+    for (uint32_t d = t.n_dims; d < ASSAY_MAX_DIMS; d++) {
+        t.shape[d] = 0;
+    }
+    t.shape[0] = (int64_t)batch;
+    t.size_bytes = (uint64_t)batch * p->n_values * host_dtype_bytes(p->port.dtype);
+    return t;
+}
+
+/* ---- copies ------------------------------------------------------------------------------------- */
+
+/* x: (n, n_features) -> (n, n_model_features). */
+static void gather(const model *m, const float *x, size_t n, float *to) {
+    size_t width = m->facts.n_features;
+    size_t k = m->facts.n_model_features;
+    if (m->gather == NULL) {
+        memcpy(to, x, n * k * sizeof *to);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < k; j++) {
+            to[i * k + j] = x[i * width + m->gather[j]];
+        }
+    }
+}
+
+/* gradient: (n, n_model_features) -> (n, n_features); a column that the model does not read has gradient 0, one that
+ * it reads twice the sum. */
+static void scatter(const model *m, const float *from, size_t n, float *gradient) {
+    size_t width = m->facts.n_features;
+    size_t k = m->facts.n_model_features;
+    if (m->gather == NULL) {
+        memcpy(gradient, from, n * k * sizeof *gradient);
+        return;
+    }
+    memset(gradient, 0, n * width * sizeof *gradient);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < k; j++) {
+            gradient[i * width + m->gather[j]] += from[i * k + j];
+        }
+    }
+}
+
+/* Has the plug-in left its copy of the input alone? Bits are compared, so NaN is fine. */
+static bool input_kept(const model *m, const float *x, size_t n, const float *copy) {
+    size_t width = m->facts.n_features;
+    size_t k = m->facts.n_model_features;
+    if (m->gather == NULL) {
+        return memcmp(x, copy, n * k * sizeof *x) == 0;
+    }
+    bool same = true;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < k; j++) {
+            same &= memcmp(&x[i * width + m->gather[j]], &copy[i * k + j], sizeof *x) == 0;
+        }
+    }
+    return same;
+}
+
+/* ---- calls -------------------------------------------------------------------------------------- */
+
+typedef struct call {
+    assay_tensor in[1], out[HOST_MAX_PORTS], cotangent[HOST_MAX_PORTS], gradient[1];
+} call;
+
+static status reserve(guard_buffer *b, size_t n, size_t per_example, const char *what, error *err) {
+    size_t bytes = 0;
+    if (!mem_mul(n, per_example, &bytes) || !mem_mul(bytes, sizeof(float), &bytes)) {
+        return error_set(err, STATUS_MEMORY, "%s: a batch of %zu is too large", what, n);
+    }
+    return guard_buffer_reserve(b, bytes, what, err);
+}
+
+/* Tensors of a call for n examples, and the input's copy. */
+static status prepare(session *s, const float *x, size_t n, bool want_out, call *c, error *err) {
+    const model *m = s->model;
+    TRY(reserve(&s->x, n, m->facts.n_model_features, "a batch of inputs", err));
+    TRY(reserve(&s->out, n, m->facts.n_outputs, "a batch of outputs", err));
+    gather(m, x, n, (float *)(void *)s->x.data);
+    guard_buffer_poison(&s->out);
+    c->in[0] = host_tensor(&m->in[0], n, s->x.data);
+    for (uint32_t i = 0; i < m->n_out; i++) {
+        c->out[i] = host_tensor(&m->out[i], n, want_out && i == m->i_out ? s->out.data : NULL);
+    }
+    return STATUS_OK;
+}
+
+static status breach(const session *s, const char *what, const char *text, error *err) {
+    return error_set(err, STATUS_MODEL, "plug-in \"%s\": %s: %s", s->model->plugin->entry.name, what, text);
+}
+
+/* What holds after every call, whatever it returned. */
+static status check_buffers(const session *s, const float *x, size_t n, const char *what, error *err) {
+    if (!guard_buffer_intact(&s->out) || !guard_buffer_intact(&s->gradient)) {
+        return breach(s, what, "wrote outside its output buffer", err);
+    }
+    if (!guard_buffer_intact(&s->x) || !guard_buffer_intact(&s->cotangent) ||
+        !input_kept(s->model, x, n, (const float *)(const void *)s->x.data)) {
+        return breach(s, what, "changed its input", err);
+    }
+    return STATUS_OK;
+}
+
+status session_predict(session *s, const float *x, size_t n, float *out, error *err) {
+    static const char what[] = "predict";
+    const model *m = s->model;
+    if (m->predict.predict == NULL) {
+        return error_set(err, STATUS_UNSUPPORTED, "the model lacks %s", ASSAY_PREDICT_1);
+    }
+    if (n == 0) {
+        return STATUS_OK;
+    }
+    call c;
+    TRY(prepare(s, x, n, true, &c, err));
+    assay_tensor in = c.in[0];
+    assay_tensor outs[HOST_MAX_PORTS];
+    memcpy(outs, c.out, m->n_out * sizeof outs[0]);
+    guard_state g;
+    host_error e;
+    host_error_init(&e);
+    guard_enter(&g);
+    assay_status rc = m->predict.predict(s->raw, c.in, m->n_in, c.out, m->n_out, &e.e);
+    host_note(m->plugin, guard_leave(&g), what);
+    TRY(check_buffers(s, x, n, what, err));
+    TRY(host_status(m->plugin, rc, &e, what, STATUS_MODEL, err));
+    if (memcmp(&in, c.in, sizeof in) != 0 || memcmp(outs, c.out, m->n_out * sizeof outs[0]) != 0) {
+        return breach(s, what, "changed a tensor struct", err);
+    }
+    memcpy(out, s->out.data, n * m->facts.n_outputs * sizeof *out);
+    return STATUS_OK;
+}
+
+/* The tensors of a vjp beyond those of predict. */
+static status prepare_vjp(session *s, const float *cotangent, size_t n, call *c, error *err) {
+    const model *m = s->model;
+    TRY(reserve(&s->cotangent, n, m->facts.n_outputs, "a batch of cotangents", err));
+    TRY(reserve(&s->gradient, n, m->facts.n_model_features, "a batch of gradients", err));
+    memcpy(s->cotangent.data, cotangent, n * m->facts.n_outputs * sizeof *cotangent);
+    guard_buffer_poison(&s->gradient);
+    for (uint32_t i = 0; i < m->n_out; i++) {
+        c->cotangent[i] = host_tensor(&m->out[i], n, i == m->i_out ? s->cotangent.data : NULL);
+    }
+    c->gradient[0] = host_tensor(&m->in[0], n, s->gradient.data);
+    return STATUS_OK;
+}
+
+status session_vjp(session *s, const float *x, size_t n, const float *cotangent, uint32_t mode, float *out,
+                   float *gradient, error *err) {
+    static const char what[] = "vjp";
+    const model *m = s->model;
+    if (m->vjp.vjp == NULL || mode >= 32 || (m->vjp.modes & (1u << mode)) == 0) {
+        return error_set(err, STATUS_UNSUPPORTED, "the model lacks %s in mode %u", ASSAY_VJP_1, mode);
+    }
+    if (n == 0) {
+        return STATUS_OK;
+    }
+    call c;
+    TRY(prepare(s, x, n, out != NULL, &c, err));
+    TRY(prepare_vjp(s, cotangent, n, &c, err));
+    call before = c;
+    guard_state g;
+    host_error e;
+    host_error_init(&e);
+    guard_enter(&g);
+    assay_status rc =
+        m->vjp.vjp(s->raw, c.in, m->n_in, c.cotangent, m->n_out, out != NULL ? c.out : NULL, c.gradient, mode, &e.e);
+    host_note(m->plugin, guard_leave(&g), what);
+    TRY(check_buffers(s, x, n, what, err));
+    TRY(host_status(m->plugin, rc, &e, what, STATUS_MODEL, err));
+    size_t bytes = m->n_out * sizeof c.out[0];
+    if (memcmp(before.in, c.in, sizeof c.in) != 0 || memcmp(before.gradient, c.gradient, sizeof c.gradient) != 0 ||
+        memcmp(before.out, c.out, bytes) != 0 || memcmp(before.cotangent, c.cotangent, bytes) != 0) {
+        return breach(s, what, "changed a tensor struct", err);
+    }
+    if (memcmp(cotangent, s->cotangent.data, n * m->facts.n_outputs * sizeof *cotangent) != 0) {
+        return breach(s, what, "changed its cotangent", err);
+    }
+    if (out != NULL) {
+        memcpy(out, s->out.data, n * m->facts.n_outputs * sizeof *out);
+    }
+    scatter(m, (const float *)(const void *)s->gradient.data, n, gradient);
+    return STATUS_OK;
+}
