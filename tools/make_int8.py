@@ -10,8 +10,8 @@ graph (Sub, Div: correctly rounded element by element), hence no assay.mean/std 
 
 Weights: int8, symmetric, one scale per output channel. Activations: uint8 after Relu, int8 for the
 normalised input. The logits are left as the exact sums that they are: int8 steps of 1/4, as their
-range would need, give tied classes. Exponents minimise the squared error: of the weights themselves,
-and of the activations over the 5,000 fit images.
+range would need, give tied classes. Exponents minimise the squared error: of the weights
+themselves, and of the activations over the 5,000 fit images.
 """
 import argparse
 import pathlib

@@ -66,7 +66,8 @@ def measure(name, x, y):
     params, macs = cost(graph, x)
     logits = onnx_torch.logits_of(path, x, dtype)
     p = torch.softmax(torch.from_numpy(logits).double(), 1).numpy()
-    facts = {"architecture": ARCHITECTURE[name], "operators": sorted({n.op_type for n in graph.nodes}),
+    facts = {"architecture": ARCHITECTURE[name],
+             "operators": sorted({n.op_type for n in graph.nodes}),
              "params": params, "macs": macs, "bytes": path.stat().st_size,
              "sha256": common.sha256(path), "test_n": len(y),
              "test_accuracy": float((logits.argmax(1) == y).mean()),
@@ -101,8 +102,8 @@ def readme(facts):
         auc = f"{m['test_auc']:.4f}" if "test_auc" in m else ""
         out.append(f"| `{n}` | {m['test_accuracy']:.4f} | {auc} | {m['params']:,} | {m['macs']:,} "
                    f"| {m['bytes']:,} |")
-    out += ["", f"Robust accuracy (Linf, eps {ADV_EPS} of the raw range 0..1, PGD-{ADV_EVAL_STEPS}, "
-            f"one random start, first {ROBUST_IMAGES:,} test images):", "",
+    out += ["", f"Robust accuracy (Linf, eps {ADV_EPS} of the raw range 0..1, "
+            f"PGD-{ADV_EVAL_STEPS}, one random start, first {ROBUST_IMAGES:,} test images):", "",
             "| model | clean | robust |", "|---|---:|---:|"]
     for n in ORDER:
         m = facts[n]["measured"]
@@ -132,16 +133,16 @@ def readme(facts):
     out += ["## Metadata", "",
             "Each file carries `metadata_props` (lists: one item a line): `assay.range` (legal raw "
             "range), `assay.scale`, `assay.mean`, `assay.std` (the network's input is "
-            "(x * scale - mean) / std in float32, per channel or per column; absent where the graph "
-            "does it itself), `assay.layout`, `assay.columns` (the table columns that the model "
+            "(x * scale - mean) / std in float32, per channel or per column; absent where the "
+            "graph does it itself), `assay.layout`, `assay.columns` (the table columns that the model "
             "reads, in order), `assay.labels`.", "",
             "The int8 model's scales are powers of two and all its sums are exact in float32: its "
             "logits have the same bits in every correct runtime. The largest partial sums that any "
             "input could give, in units that must stay below 16,777,216: "
             + ", ".join(f"{v['layer']} {v['largest_partial_sum']:,}"
                         for v in facts["fashion-cnn-int8"]["training"]["layers"]) + ".", "",
-            "Licence: the model files are part of assay (Apache-2.0). Fashion-MNIST is under the MIT "
-            "licence, Copyright 2017 Zalando SE; for HMDA see `../data/README.md`.", ""]
+            "Licence: the model files are part of assay (Apache-2.0). Fashion-MNIST is under the "
+            "MIT licence, Copyright 2017 Zalando SE; for HMDA see `../data/README.md`.", ""]
     (common.MODELS / "README.md").write_text("\n".join(out))
 
 

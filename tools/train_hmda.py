@@ -51,7 +51,7 @@ def predict_logreg(fitted, x):
 
 
 def export_logreg(fitted, name, columns):
-    """Sub, Div, Gemm. The two logits are -z/2 and +z/2 (exact halves), so softmax gives sigmoid(z)."""
+    """Sub, Div, Gemm. The logits are -z/2 and +z/2 (exact halves), so softmax gives sigmoid(z)."""
     mean, std, m = fitted
     w = m.coef_[0].astype(np.float32) / 2
     b = np.float32(m.intercept_[0]) / 2
@@ -162,7 +162,8 @@ def main():
         name = "hmda-logreg" + suffix
         export_logreg(fitted, name, columns)
         record(name, "L2 logistic regression (scikit-learn, lbfgs), C chosen on valid",
-               {"C": c}, losses[c], roc_auc_score(y[valid], predict_logreg(fitted, x[valid])), start)
+               {"C": c}, losses[c],
+               roc_auc_score(y[valid], predict_logreg(fitted, x[valid])), start)
         crossfit["logreg" + suffix] = np.empty(len(y))
         for k in range(N_FOLDS):
             m = fit_logreg(x[fold != k], y[fold != k], c)
