@@ -23,7 +23,7 @@ N_FASHION_TRAIN = 55000  # the other 5,000 of the train file are the "fit" image
 
 HMDA_FEATURES = ["pirat", "hirat", "lvrat", "chist", "mhist", "phist", "unemp", "selfemp",
                  "insurance", "condomin", "afam", "single", "hschool"]
-HMDA_LABELS = ["approved", "denied"]
+HMDA_LABELS = ["no", "yes"]  # the values of the label column `deny`, by class index
 
 
 # ---- Fashion-MNIST ------------------------------------------------------------------------------

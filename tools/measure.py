@@ -109,7 +109,7 @@ def readme(facts):
         m = facts[n]["measured"]
         if "robust_accuracy" in m:
             out.append(f"| `{n}` | {m['test_accuracy']:.4f} | {m['robust_accuracy']:.4f} |")
-    out += ["", "On HMDA the majority answer (\"approved\") is right for "
+    out += ["", "On HMDA the majority answer (not denied) is right for "
             f"{facts['hmda-logreg']['measured']['test_majority']:.4f} of the test rows: read the "
             "AUC, not the accuracy.", "", "## Each model", ""]
     for n in ORDER:
