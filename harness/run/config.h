@@ -24,6 +24,8 @@ typedef struct config_model {
     const char *variant_of;  /* name of the model it is compared with; NULL */
     const assay_option *options;
     size_t n_options;
+    const char *const *columns; /* input columns of a tabular model, over what the model says; n 0 = the model's own */
+    size_t n_columns;
     const char *const *datasets; /* ids this model runs on; n 0 = all of the config */
     size_t n_datasets;
     int line, col;
@@ -51,7 +53,7 @@ typedef struct config_suite {
     int line, col;
 } config_suite;
 
-typedef enum keep_logits { KEEP_CLEAN, KEEP_ALL, KEEP_NONE } keep_logits;
+typedef enum logits_policy { KEEP_CLEAN, KEEP_ALL, KEEP_NONE } logits_policy;
 
 typedef struct config {
     const char *path;
@@ -61,7 +63,7 @@ typedef struct config {
     const char *label;
     int64_t seed;
     const char *store;
-    keep_logits logits;
+    logits_policy logits;
     int64_t workers, threads, tile, batch, shard;
     double timeout_s;   /* per item */
     int64_t memory_mib; /* per worker; 0 = no limit */

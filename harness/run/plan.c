@@ -31,6 +31,9 @@ static digest_value model_key(const plan_model *m) {
         digest_field_str(d, "option", sorted[i].key);
         digest_field_str(d, "value", sorted[i].value);
     }
+    for (size_t i = 0; i < m->config->n_columns; i++) {
+        digest_field_str(d, "column", m->config->columns[i]);
+    }
     arena_free(&a);
     return digest_finish(d);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An item request (FRAME_ITEM):
- *   {plugin, model|null, options: [[key, value], ...], manifest, dataset, dataset_sha256, suite, params: {...},
- *    seed, tile, threads, batch, unpadded, keep_logits, index: [example, ...]}
- * The answer is FACTS (unless the model could not be opened), any number of ROWS, and one DONE.
+ *   {plugin, model|null, options: [[key, value], ...], columns: [...], manifest, dataset, dataset_sha256, suite,
+ * params: {...}, seed, tile, threads, batch, unpadded, keep_logits, index: [example, ...]} The answer is FACTS (unless
+ * the model could not be opened), any number of ROWS, and one DONE.
  */
 #include "run/worker.h"
 
@@ -61,7 +61,17 @@ static status ensure_model(worker *w, const json_t *req, arena *a, error *err) {
         options[i].key = json_string_value(json_array_get(pair, 0));
         options[i].value = json_string_value(json_array_get(pair, 1));
     }
-    return model_open(w->plugin, path, options, n, &w->model, err);
+    TRY(model_open(w->plugin, path, options, n, &w->model, err));
+    const json_t *columns = json_object_get(req, "columns");
+    size_t n_columns = json_array_size(columns);
+    if (n_columns == 0) {
+        return STATUS_OK;
+    }
+    const char **names = arena_alloc(a, n_columns * sizeof *names);
+    for (size_t i = 0; i < n_columns; i++) {
+        names[i] = json_string_value(json_array_get(columns, i));
+    }
+    return model_set_columns(w->model, names, n_columns, err);
 }
 
 static status ensure_data(worker *w, const json_t *req, error *err) {
@@ -87,6 +97,15 @@ static status ensure_data(worker *w, const json_t *req, error *err) {
     return strcmp(hex, expected) == 0
                ? STATUS_OK
                : error_set(err, STATUS_DATA, "%s: the data changed while the run was going on", id);
+}
+
+/* A tabular model that names its columns gets those, whatever else the data hold. */
+static status fit_data(const worker *w, error *err) {
+    const dataset *d = w->data;
+    if (d->feature_names != NULL && model_get_facts(w->model)->columns != NULL) {
+        return model_bind_columns(w->model, d->feature_names, d->n_features, err);
+    }
+    return model_check_shape(w->model, d->shape, d->n_dims, err);
 }
 
 static json_t *names_json(const char *const *names, size_t n) {
@@ -195,7 +214,7 @@ static status run_item(worker *w, const json_t *req, arena *a, error *err) {
     TRY(ensure_plugin(w, json_string_value(json_object_get(req, "plugin")), err));
     TRY(ensure_model(w, req, a, err));
     TRY(ensure_data(w, req, err));
-    TRY(model_bind_data(w->model, w->data->n_dims, w->data->shape, w->data->feature_names, w->data->n_features, err));
+    TRY(fit_data(w, err));
     send_facts(w);
     const char *lacks = missing_capability(w, s);
     if (lacks != NULL) {
