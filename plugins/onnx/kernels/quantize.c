@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * QuantizeLinear and DequantizeLinear, opset 10 (per tensor) and 13 on (per axis); int8, uint8, and int32 for
+ * DequantizeLinear. Rounding is half to even on x / scale, then the zero point is added, then it saturates:
+ * https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
+ *
+ * Gradients of a quantised tensor are float32 "per quantum": dL/dq of the integer q (kernel.h). QuantizeLinear
+ * is flat almost everywhere, so exact and leaky modes return exact zero; straight-through passes g / scale where
+ * the rounded value needs no saturation, 0 elsewhere. DequantizeLinear is linear: g * scale in every mode. So the
+ * pair has slope 1 inside the range, exactly where scale is a power of two. */
+#include <math.h>
+
+#include "kernels/common.h"
+
+typedef struct layout {
+    size_t outer, channels, inner; /* x seen as (outer, channels, inner); channels 1 when per tensor */
+} layout;
+
+static status get_layout(const ox_node *n, layout *l, error *err) {
+    const ox_tensor *x = n->in[0], *s = n->in[1], *z = ox_input(n, 2);
+    if (s->n_dims > 1) {
+        return error_set(err, STATUS_UNSUPPORTED, "a scale of %u dimensions (blocked quantisation)", s->n_dims);
+    }
+    *l = (layout){1, 1, x->n};
+    if (s->n_dims == 1 && (s->n != 1 || n->opset >= 13)) {
+        uint32_t axis = 0;
+        if (n->opset < 13) {
+            return error_set(err, STATUS_MODEL, "a scale per axis needs opset 13, this is %d", n->opset);
+        }
+        if (s->n != 1) { /* one value is taken for all, whatever the axis */
+            TRY(ox_attr_axis(n, "axis", 1, x->n_dims, false, &axis, err));
+            if (s->n != (size_t)x->shape[axis]) {
+                return error_set(err, STATUS_MODEL, "%zu scales for an axis of %zu", s->n, (size_t)x->shape[axis]);
+            }
+            *l = (layout){ox_count(x, 0, axis), s->n, ox_count(x, axis + 1, x->n_dims)};
+        }
+    }
+    if (z != NULL && (z->n_dims > 1 || z->n != s->n)) {
+        return error_set(err, STATUS_MODEL, "scale and zero point differ in shape");
+    }
+    return STATUS_OK;
+}
+
+static status need_scale(const ox_node *n, error *err) {
+    const ox_tensor *s = ox_input(n, 1);
+    if (ox_input(n, 0) == NULL || s == NULL || n->out[0] == NULL) {
+        return error_set(err, STATUS_MODEL, "input, scale or output is missing");
+    }
+    if (s->dtype != ASSAY_F32) {
+        return error_set(err, STATUS_UNSUPPORTED, "the scale is %s; float32 is supported", ox_dtype_name(s->dtype));
+    }
+    if (s->is_const && s->data != NULL) {
+        for (size_t i = 0; i < s->n; i++) {
+            if (!(ox_f32(s)[i] > 0) || !isfinite(ox_f32(s)[i])) {
+                return error_set(err, STATUS_MODEL, "scale[%zu] is %g; it must be positive and finite", i,
+                                 (double)ox_f32(s)[i]);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+static status quantize_infer(ox_node *n, error *err) {
+    TRY(ox_need_float(n, 0, err));
+    TRY(need_scale(n, err));
+    const ox_tensor *z = ox_input(n, 2);
+    uint32_t dtype = z != NULL ? z->dtype : ASSAY_U8;
+    if (dtype != ASSAY_U8 && dtype != ASSAY_I8) {
+        return error_set(err, STATUS_UNSUPPORTED, "quantising to %s; int8 and uint8 are supported",
+                         ox_dtype_name(dtype));
+    }
+    layout l;
+    TRY(get_layout(n, &l, err));
+    return ox_set_shape(n->out[0], dtype, n->in[0]->shape, n->in[0]->n_dims, err);
+}
+
+static status dequantize_infer(ox_node *n, error *err) {
+    TRY(need_scale(n, err));
+    const ox_tensor *x = n->in[0], *z = ox_input(n, 2);
+    if (x->dtype != ASSAY_U8 && x->dtype != ASSAY_I8 && x->dtype != ASSAY_I32) {
+        return error_set(err, STATUS_UNSUPPORTED, "dequantising %s; int8, uint8 and int32 are supported",
+                         ox_dtype_name(x->dtype));
+    }
+    if (z != NULL) {
+        TRY(ox_need_dtype_of_first(n, 2, err));
+    }
+    layout l;
+    TRY(get_layout(n, &l, err));
+    return ox_set_shape(n->out[0], ASSAY_F32, x->shape, x->n_dims, err);
+}
+
+static void range_of(uint32_t dtype, float *lo, float *hi) {
+    *lo = dtype == ASSAY_I8 ? -128.0F : 0.0F;
+    *hi = dtype == ASSAY_I8 ? 127.0F : 255.0F;
+}
+
+static float zero_at(const ox_node *n, size_t c) {
+    const ox_tensor *z = ox_input(n, 2);
+    return z == NULL ? 0.0F : (float)ox_at(z, c);
+}
+
+/* The value before saturation, in the precision of x. A NaN stays one. */
+static double unsaturated(const ox_tensor *x, size_t i, float scale, float zero) {
+    if (x->dtype == ASSAY_F32) {
+        return (double)(rintf(ox_f32(x)[i] / scale) + zero);
+    }
+    return rint(ox_at(x, i) / (double)scale) + (double)zero;
+}
+
+static status quantize_reference(ox_node *n, error *err) {
+    layout l;
+    TRY(get_layout(n, &l, err));
+    float lo = 0, hi = 0;
+    range_of(n->out[0]->dtype, &lo, &hi);
+    uint8_t *y = n->out[0]->data;
+    for (size_t i = 0; i < n->out[0]->n; i++) {
+        size_t c = i / l.inner % l.channels;
+        double v = unsaturated(n->in[0], i, ox_f32(n->in[1])[c], zero_at(n, c));
+        v = v > (double)hi ? (double)hi : (v >= (double)lo ? v : (double)lo); /* NaN: the lowest */
+        y[i] = (uint8_t)(int)v;                                               /* two's complement for int8 */
+    }
+    return STATUS_OK;
+}
+
+/* rint for |v| < 2^22 by adding and subtracting 1.5 * 2^23 (round to nearest even is the FP environment's default,
+ * which the host guards); larger values are clamped before, which changes nothing as they saturate. */
+static void quantize_run(const float *x, float scale, float zero, float lo, float hi, uint8_t *y, size_t len) {
+    const float magic = 12582912.0F;
+    for (size_t i = 0; i < len; i++) {
+        float q = x[i] / scale;
+        float v = q < 1024.0F ? q : 1024.0F;
+        v = v > -1024.0F ? v : -1024.0F;
+        v = q == q ? v : -1024.0F; /* NaN: the lowest, as in the reference */
+        v = (v + magic) - magic;
+        v += zero;
+        v = v < lo ? lo : v;
+        v = v > hi ? hi : v;
+        y[i] = (uint8_t)(int)v;
+    }
+}
+
+static status quantize_forward(ox_node *n, error *err) {
+    if (n->in[0]->dtype != ASSAY_F32) {
+        return quantize_reference(n, err);
+    }
+    layout l;
+    TRY(get_layout(n, &l, err));
+    float lo = 0, hi = 0;
+    range_of(n->out[0]->dtype, &lo, &hi);
+    for (size_t o = 0; o < l.outer; o++) {
+        for (size_t c = 0; c < l.channels; c++) {
+            size_t at = (o * l.channels + c) * l.inner;
+            quantize_run(ox_f32(n->in[0]) + at, ox_f32(n->in[1])[c], zero_at(n, c), lo, hi,
+                         (uint8_t *)n->out[0]->data + at, l.inner);
+        }
+    }
+    return STATUS_OK;
+}
+
+static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    float *dx = ox_grad_in(n, 0);
+    const float *g = ox_grad_out(n, 0);
+    if (mode != ASSAY_VJP_STRAIGHT_THROUGH || dx == NULL || g == NULL) {
+        return STATUS_OK;
+    }
+    layout l;
+    TRY(get_layout(n, &l, err));
+    float lo = 0, hi = 0;
+    range_of(n->out[0]->dtype, &lo, &hi);
+    for (size_t o = 0, i = 0; o < l.outer; o++) {
+        for (size_t c = 0; c < l.channels; c++) {
+            float scale = ox_f32(n->in[1])[c], zero = zero_at(n, c);
+            for (size_t k = 0; k < l.inner; k++, i++) {
+                double v = unsaturated(n->in[0], i, scale, zero);
+                if (v >= (double)lo && v <= (double)hi) {
+                    dx[i] += g[i] / scale;
+                }
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+/* (q - zero) * scale; an int32 difference is taken in double, where it is exact. */
+static status dequantize_reference(ox_node *n, error *err) {
+    layout l;
+    TRY(get_layout(n, &l, err));
+    const ox_tensor *z = ox_input(n, 2);
+    for (size_t i = 0; i < n->out[0]->n; i++) {
+        size_t c = i / l.inner % l.channels;
+        double q = ox_at(n->in[0], i) - (z == NULL ? 0 : ox_at(z, c));
+        ((float *)n->out[0]->data)[i] = (float)q * ox_f32(n->in[1])[c];
+    }
+    return STATUS_OK;
+}
+
+#define DEQUANTIZE_RUN(type)                                                                                           \
+    do {                                                                                                               \
+        const type *q = (const type *)n->in[0]->data + at;                                                             \
+        for (size_t i = 0; i < l.inner; i++) {                                                                         \
+            y[i] = ((float)q[i] - zero) * scale;                                                                       \
+        }                                                                                                              \
+    } while (0)
+
+static status dequantize_forward(ox_node *n, error *err) {
+    if (n->in[0]->dtype == ASSAY_I32) {
+        return dequantize_reference(n, err);
+    }
+    layout l;
+    TRY(get_layout(n, &l, err));
+    for (size_t o = 0; o < l.outer; o++) {
+        for (size_t c = 0; c < l.channels; c++) {
+            size_t at = (o * l.channels + c) * l.inner;
+            float scale = ox_f32(n->in[1])[c], zero = zero_at(n, c), *y = (float *)n->out[0]->data + at;
+            if (n->in[0]->dtype == ASSAY_I8) {
+                DEQUANTIZE_RUN(int8_t);
+            } else {
+                DEQUANTIZE_RUN(uint8_t);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+static status dequantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    (void)mode;
+    float *dx = ox_grad_in(n, 0), *ds = ox_grad_in(n, 1);
+    const float *g = ox_grad_out(n, 0);
+    if (g == NULL) {
+        return STATUS_OK;
+    }
+    layout l;
+    TRY(get_layout(n, &l, err));
+    for (size_t o = 0, i = 0; o < l.outer; o++) {
+        for (size_t c = 0; c < l.channels; c++) {
+            float scale = ox_f32(n->in[1])[c], zero = zero_at(n, c);
+            double sum = 0;
+            for (size_t k = 0; k < l.inner; k++, i++) {
+                if (dx != NULL) {
+                    dx[i] += g[i] * scale;
+                }
+                sum += (double)g[i] * (ox_at(n->in[0], i) - (double)zero);
+            }
+            if (ds != NULL) {
+                ds[c] += (float)sum;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+const ox_kernel ox_kernel_quantize_linear = {.op = "QuantizeLinear",
+                                             .min_opset = 10,
+                                             .max_opset = 9999,
+                                             .flags = OX_KEEPS_BATCH | OX_ZERO_GRADIENT,
+                                             .min_in = 2,
+                                             .max_in = 3,
+                                             .min_out = 1,
+                                             .max_out = 1,
+                                             .infer = quantize_infer,
+                                             .forward = quantize_forward,
+                                             .forward_reference = quantize_reference,
+                                             .vjp = quantize_vjp};
+
+const ox_kernel ox_kernel_dequantize_linear = {.op = "DequantizeLinear",
+                                               .min_opset = 10,
+                                               .max_opset = 9999,
+                                               .flags = OX_KEEPS_BATCH,
+                                               .min_in = 2,
+                                               .max_in = 3,
+                                               .min_out = 1,
+                                               .max_out = 1,
+                                               .infer = dequantize_infer,
+                                               .forward = dequantize_forward,
+                                               .forward_reference = dequantize_reference,
+                                               .vjp = dequantize_vjp};

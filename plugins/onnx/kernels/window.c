@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/window.h"
+
+#include <inttypes.h>
+
+#define MAX_STEP ((int64_t)1 << 30) /* kernel, stride, dilation: products of two stay inside int64 */
+#define MAX_PAD ((int64_t)1 << 20)
+
+static status read_list(const ox_node *n, const char *name, uint32_t count, int64_t lo, int64_t hi, size_t *v,
+                        error *err) {
+    const int64_t *list = NULL;
+    TRY(ox_attr_ints(n, name, count, &list, NULL, err));
+    for (uint32_t i = 0; list != NULL && i < count; i++) {
+        if (list[i] < lo || list[i] > hi) {
+            return error_set(err, STATUS_MODEL, "%s[%u] = %" PRId64 " is outside %" PRId64 "..%" PRId64, name, i,
+                             list[i], lo, hi);
+        }
+        v[i] = (size_t)list[i];
+    }
+    return STATUS_OK;
+}
+
+static status read_kernel(const ox_node *n, const int64_t *kernel, ox_window *w, uint32_t first, error *err) {
+    const int64_t *list = NULL;
+    TRY(ox_attr_ints(n, "kernel_shape", w->n_spatial, &list, NULL, err));
+    if (list == NULL && kernel == NULL) {
+        return error_set(err, STATUS_MODEL, "attribute kernel_shape is missing");
+    }
+    for (uint32_t i = 0; i < w->n_spatial; i++) {
+        int64_t k = list != NULL ? list[i] : kernel[i];
+        if (k < 1 || k > MAX_STEP || (kernel != NULL && k != kernel[i])) {
+            return error_set(err, STATUS_MODEL, "kernel_shape[%u] = %" PRId64 " is not possible here", i, k);
+        }
+        w->k[first + i] = (size_t)k;
+    }
+    return STATUS_OK;
+}
+
+typedef enum padding { NOTSET, VALID, SAME_UPPER, SAME_LOWER } padding;
+
+static status read_auto_pad(const ox_node *n, padding *p, error *err) {
+    static const char *const names[] = {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"};
+    TRY(ox_check_attr(n, "auto_pad", OX_STRING, err));
+    const ox_attr *a = ox_attr_find(n, "auto_pad");
+    *p = NOTSET;
+    for (unsigned i = 0; a != NULL && i < 4; i++) {
+        if (strcmp(a->s, names[i]) == 0) {
+            *p = (padding)i;
+            return STATUS_OK;
+        }
+    }
+    if (a != NULL) {
+        return error_set(err, STATUS_MODEL, "auto_pad is \"%s\"", a->s);
+    }
+    return STATUS_OK;
+}
+
+/* Output size of dimension d; fills in the pads of SAME. With ceil_mode the last window has to start inside the
+ * input or its leading padding (as PyTorch and ONNX from opset 19 on have it). */
+static status size_of(ox_window *w, unsigned d, padding p, bool ceil_mode, error *err) {
+    size_t extent = (w->k[d] - 1) * w->dilation[d] + 1, in = w->in[d], s = w->stride[d];
+    if (p == SAME_UPPER || p == SAME_LOWER) {
+        w->out[d] = (in + s - 1) / s;
+        size_t need = in == 0 ? 0 : (w->out[d] - 1) * s + extent, total = need > in ? need - in : 0;
+        w->pad_lo[d] = p == SAME_UPPER ? total / 2 : total - total / 2;
+        w->pad_hi[d] = total - w->pad_lo[d];
+        return STATUS_OK;
+    }
+    size_t padded = in + w->pad_lo[d] + w->pad_hi[d];
+    if (padded < extent) {
+        return error_set(err, STATUS_MODEL, "a window of %zu does not fit a padded input of %zu", extent, padded);
+    }
+    w->out[d] = (padded - extent + (ceil_mode ? s - 1 : 0)) / s + 1;
+    if (ceil_mode && (w->out[d] - 1) * s >= in + w->pad_lo[d]) {
+        w->out[d]--;
+    }
+    return STATUS_OK;
+}
+
+static status check_pool(const ox_window *w, error *err) {
+    for (unsigned d = 0; d < 3; d++) {
+        size_t extent = (w->k[d] - 1) * w->dilation[d] + 1;
+        if (w->pad_lo[d] >= extent || w->pad_hi[d] >= extent) {
+            return error_set(err, STATUS_MODEL, "pads of a pool must be smaller than its window (%zu)", extent);
+        }
+        for (size_t o = 0; o<w->out[d]; o += w->out[d]> 1 ? w->out[d] - 1 : 1) {
+            ox_taps t = ox_window_taps(w, d, o);
+            if (t.first >= t.end) {
+                return error_set(err, STATUS_MODEL, "a window lies in the padding alone");
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Products that later loops use as plain sizes. */
+static status products(ox_window *w, error *err) {
+    w->in_plane = w->out_plane = w->taps = 1;
+    for (unsigned d = 0; d < 3; d++) {
+        if (!mem_mul(w->in_plane, w->in[d], &w->in_plane) || !mem_mul(w->out_plane, w->out[d], &w->out_plane) ||
+            !mem_mul(w->taps, w->k[d], &w->taps)) {
+            return error_set(err, STATUS_MODEL, "the window's sizes overflow");
+        }
+    }
+    return STATUS_OK;
+}
+
+status ox_window_read(const ox_node *n, const int64_t *kernel, bool pool, ox_window *w, error *err) {
+    const ox_tensor *x = n->in[0];
+    if (x->n_dims < 3 || x->n_dims > 5) {
+        return error_set(err, x->n_dims < 3 ? STATUS_MODEL : STATUS_UNSUPPORTED,
+                         "the input has %u dimensions; 3 to 5 are supported", x->n_dims);
+    }
+    uint32_t spatial = x->n_dims - 2, first = 3 - spatial;
+    *w = (ox_window){.n_spatial = spatial, .k = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}, .in = {1, 1, 1}};
+    size_t pads[6] = {0};
+    padding p = NOTSET;
+    TRY(read_kernel(n, kernel, w, first, err));
+    TRY(read_list(n, "strides", spatial, 1, MAX_STEP, w->stride + first, err));
+    TRY(read_list(n, "dilations", spatial, 1, MAX_STEP, w->dilation + first, err));
+    TRY(read_list(n, "pads", 2 * spatial, 0, MAX_PAD, pads, err));
+    TRY(read_auto_pad(n, &p, err));
+    TRY(ox_check_attr(n, "ceil_mode", OX_INT, err));
+    bool ceil_mode = pool && ox_attr_int(n, "ceil_mode", 0) != 0;
+    for (uint32_t i = 0; i < spatial; i++) {
+        w->in[first + i] = (size_t)x->shape[2 + i];
+        if (p == NOTSET) {
+            w->pad_lo[first + i] = pads[i];
+            w->pad_hi[first + i] = pads[spatial + i];
+        }
+    }
+    for (unsigned d = 0; d < 3; d++) {
+        TRY(size_of(w, d, d < first ? NOTSET : p, ceil_mode, err));
+    }
+    TRY(products(w, err));
+    return pool ? check_pool(w, err) : STATUS_OK;
+}
