@@ -49,8 +49,10 @@ typedef struct dataset {
     size_t n_classes;
     const data_column *columns;
     size_t n_columns;
-    digest_value sha256; /* of the content: shape, values, labels, class and column names, columns */
-    arena mem;           /* owns everything above */
+    /* Of the content (dataset_digest): task, shape, range, values, labels, class, feature and column names,
+     * columns. Not of the files: compression, file names, id and title do not enter. */
+    digest_value sha256;
+    arena mem; /* owns everything above */
 } dataset;
 
 /* Raw float32 values of examples index[0..n) into out (n, n_features). Indexes are < ds->n (asserted). */

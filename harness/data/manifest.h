@@ -11,7 +11,7 @@
 typedef struct manifest_file {
     const char *role; /* "images", "labels", "table", ... as the reader asks for it */
     const char *path; /* as resolved: absolute, or relative to the manifest's directory */
-    uint64_t n_bytes;
+    uint64_t n_bytes; /* 0: not declared (an empty file is no dataset) */
     bool has_sha256;
     digest_value sha256;
     int line;
@@ -38,6 +38,7 @@ typedef struct manifest_record {
     uint32_t n_dims;
     double range_lo, range_hi;
     bool scale_255;
+    bool channels_first;      /* `layout: chw`: images stand as (N, C, H, W) in the file; else (N, H, W, C) */
     const char *label_column; /* tabular */
     const char *split_column; /* tabular: keep rows whose column equals `split` */
     const char *id_column;
