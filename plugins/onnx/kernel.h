@@ -58,8 +58,15 @@ typedef struct ox_node {
     bool reference; /* run the reference paths (ASSAY_ONNX_REFERENCE=1) */
 } ox_node;
 
-#define OX_ZERO_GRADIENT 1u /* exact gradient is zero everywhere (Cast to int, QuantizeLinear): vjp honours the mode   \
-                             */
+/* Gradients of quantised tensors. Every gradient buffer is float32, whatever the dtype of its value: an int8, uint8
+ * or int32 value q that lies on a path of gradients has a float buffer "per quantum", dL/dq. So the plan allocates
+ * grad buffers for the int8/uint8 outputs of QuantizeLinear (and what MaxPool, Reshape, Transpose, Concat, Identity
+ * make of them) as for floats, and walks backwards through them. DequantizeLinear: dq += g * scale, in every mode.
+ * QuantizeLinear: exact and leaky mode add exact zero (it is flat almost everywhere); straight-through mode adds
+ * g / scale where x quantises without saturation, zero elsewhere: Q then DQ has slope 1 inside the range. The plan
+ * may skip what lies behind an OX_ZERO_GRADIENT node unless the mode is straight-through.
+ * A kernel takes grad_out[k] == NULL as zero. */
+#define OX_ZERO_GRADIENT 1u /* exact gradient is zero everywhere (QuantizeLinear): vjp honours the mode */
 #define OX_NO_GRADIENT 2u   /* integer or shape output: never asked for a vjp */
 #define OX_KEEPS_BATCH 4u   /* elementwise or per-example: usable under any batch */
 
