@@ -80,12 +80,13 @@ typedef struct store_item_spec {
     int64_t model_id, plugin_id, suite_id, dataset_id, i_shard, i_first, n_expected;
     const char *model_name; /* as the config calls it (a variant's label) */
     const char *params_json, *numeric_env, *comparability_key, *comparability_json;
+    int64_t n_conditions, n_repeats; /* rows that one example gives; 0 = 1 */
 } store_item_spec;
 typedef struct store_item_state {
     int64_t item_id; /* 0: not in the store */
     outcome outcome; /* NONE: unfinished */
     char reason[512];
-    int64_t n_observed, n_attempts;
+    int64_t n_observed, n_attempts; /* n_observed: examples with all their conditions and repeats */
 } store_item_state;
 status store_item_find(store *s, const char *item_key, store_item_state *out, error *err);
 status store_item_put(store *s, const store_item_spec *spec, int64_t *item_id, error *err); /* insert or find */
@@ -99,6 +100,8 @@ status store_item_examples(store *s, int64_t item_id, arena *a, int64_t **i_exam
 status store_append(store *s, int64_t item_id, const int64_t *condition_id, const observation *rows, size_t n,
                     error *err);
 status store_flush(store *s, error *err); /* commit now */
+/* Commits when the oldest uncommitted write is older than 250 ms: for a supervisor's idle loop. */
+status store_tick(store *s, error *err);
 typedef struct store_attempt {
     int64_t host_id, started_ns, ended_ns, signal, max_rss_bytes, user_us, system_us;
     outcome outcome;
