@@ -2,9 +2,11 @@
  * From datasets.manifest to records. The tree stays in the manifest's arena: records point into it. */
 #include "data/manifest.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/str.h"
@@ -386,25 +388,42 @@ status manifest_get(const manifest *m, const char *id, const manifest_record **o
     return s;
 }
 
-static status verify_file(const manifest_record *r, const manifest_file *f, error *err) {
-    if (!io_exists(f->path)) {
+/* Bytes before digest: a file of the wrong size need not be hashed. Only regular files: a FIFO would block. */
+static status verify_bytes(const manifest_record *r, const manifest_file *f, error *err) {
+    struct stat st;
+    if (stat(f->path, &st) != 0) {
+        if (errno != ENOENT && errno != ENOTDIR) {
+            return error_set(err, STATUS_IO, "%s:%d: dataset \"%s\": %s: %s", r->manifest_path, f->line, r->id, f->path,
+                             strerror(errno));
+        }
         return error_set(
             err, STATUS_DATA, "%s:%d: dataset \"%s\": %s is missing%s%s", r->manifest_path, f->line, r->id, f->path,
             r->installer_hint == NULL ? "" : "; to get it: ", r->installer_hint == NULL ? "" : r->installer_hint);
     }
+    if (!S_ISREG(st.st_mode)) {
+        return error_set(err, STATUS_DATA, "%s:%d: dataset \"%s\": %s is not a regular file", r->manifest_path, f->line,
+                         r->id, f->path);
+    }
+    if (f->n_bytes != 0 && (uint64_t)st.st_size != f->n_bytes) {
+        return error_set(err, STATUS_DATA, "%s:%d: dataset \"%s\": %s has %llu bytes, the manifest says %llu",
+                         r->manifest_path, f->line, r->id, f->path, (unsigned long long)st.st_size,
+                         (unsigned long long)f->n_bytes);
+    }
+    return STATUS_OK;
+}
+
+static status verify_file(const manifest_record *r, const manifest_file *f, error *err) {
+    TRY(verify_bytes(r, f, err));
+    if (!f->has_sha256) {
+        return STATUS_OK;
+    }
     digest_value got;
-    uint64_t n_bytes = 0;
-    status s = digest_file(f->path, &got, &n_bytes, err);
+    status s = digest_file(f->path, &got, NULL, err);
     if (s != STATUS_OK) {
         (void)error_prefix(err, "%s:%d: dataset \"%s\": ", r->manifest_path, f->line, r->id);
         return s;
     }
-    if (f->n_bytes != 0 && n_bytes != f->n_bytes) {
-        return error_set(err, STATUS_DATA, "%s:%d: dataset \"%s\": %s has %llu bytes, the manifest says %llu",
-                         r->manifest_path, f->line, r->id, f->path, (unsigned long long)n_bytes,
-                         (unsigned long long)f->n_bytes);
-    }
-    if (f->has_sha256 && !digest_equal(&got, &f->sha256)) {
+    if (!digest_equal(&got, &f->sha256)) {
         char is[DIGEST_HEX];
         char should[DIGEST_HEX];
         digest_hex(&got, is);

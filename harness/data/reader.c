@@ -60,14 +60,18 @@ status reader_rows(const manifest_record *r, const manifest_file *f, size_t n_in
     return STATUS_OK;
 }
 
-status reader_no_table_keys(const manifest_record *r, error *err) {
-    const char *key = r->n_columns > 0          ? "columns"
-                      : r->label_column != NULL ? "label_column"
-                      : r->split_column != NULL ? "split_column"
-                      : r->id_column != NULL    ? "id_column"
-                                                : NULL;
-    return key == NULL ? STATUS_OK
-                       : reader_fail(r, err, "reader %s knows no \"%s\": that is for tables", r->reader, key);
+status reader_tensor_keys(const manifest_record *r, error *err) {
+    const char *key = r->n_columns > 0 ? "columns" : NULL;
+    key = r->label_column != NULL ? "label_column" : key;
+    key = r->split_column != NULL ? "split_column" : key;
+    key = r->id_column != NULL ? "id_column" : key;
+    if (key != NULL) {
+        return reader_fail(r, err, "reader %s knows no \"%s\": that is for tables", r->reader, key);
+    }
+    if (r->n_missing > 1 || (r->n_missing == 1 && strcmp(r->missing[0], "nan") != 0)) {
+        return reader_fail(r, err, "reader %s: the only spelling of a missing value is \"nan\"", r->reader);
+    }
+    return STATUS_OK;
 }
 
 void *reader_alloc(dataset *ds, size_t n, size_t item_bytes, const char *what, error *err) {
@@ -189,10 +193,7 @@ static status example_shape(const manifest_record *r, const manifest_file *f, co
 }
 
 /* Where in the file's example does value k of ours stand? (C, H, W) from (H, W, C). */
-static size_t source_index(const dataset *ds, bool from_hwc, size_t k) {
-    if (!from_hwc) {
-        return k;
-    }
+static size_t source_index(const dataset *ds, size_t k) {
     size_t c = (size_t)ds->shape[0];
     size_t hw = ds->n_features / c;
     return k % hw * c + k / hw;
@@ -210,7 +211,7 @@ static status copy_values(const tensor_file *t, const uint8_t *from, bool from_h
             memcpy(x, from, n * d);
         }
         for (size_t i = 0; from_hwc && i < n * d; i++) {
-            x[i] = from[i / d * d + source_index(out, true, i % d)];
+            x[i] = from[i / d * d + source_index(out, i % d)];
         }
         out->x_u8 = x;
         return STATUS_OK;
@@ -221,7 +222,7 @@ static status copy_values(const tensor_file *t, const uint8_t *from, bool from_h
         return STATUS_MEMORY;
     }
     for (size_t i = 0; i < n * d; i++) {
-        size_t at = i / d * d + source_index(out, from_hwc, i % d);
+        size_t at = from_hwc ? i / d * d + source_index(out, i % d) : i;
         x[i] = (float)load_double(from + at * item, t->type, t->big_endian);
     }
     out->x_f32 = x;

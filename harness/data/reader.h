@@ -28,8 +28,9 @@ status reader_fail(const manifest_record *r, error *err, const char *fmt, ...) _
 /* The rows to keep of n_in_file: *first and *count; STATUS_DATA if the record's `rows` ask for more. */
 status reader_rows(const manifest_record *r, const manifest_file *f, size_t n_in_file, size_t *first, size_t *count,
                    error *err);
-/* STATUS_USAGE if the record has keys that only tables know: columns, label_column, split_column, id_column. */
-status reader_no_table_keys(const manifest_record *r, error *err);
+/* STATUS_USAGE if the record has keys that only tables know: columns, label_column, split_column, id_column, or
+ * spellings of missing values other than "nan". */
+status reader_tensor_keys(const manifest_record *r, error *err);
 /* In the dataset's arena, zeroed; STATUS_MEMORY instead of an abort for what a file made large. */
 void *reader_alloc(dataset *ds, size_t n, size_t item_bytes, const char *what, error *err);
 

@@ -243,7 +243,7 @@ static status read_labels(const manifest_record *r, const manifest_file *f, size
 static status idx_read(const manifest_record *r, dataset *out, error *err) {
     static const char *const roles[] = {"images", "labels"};
     TRY(reader_check_roles(r, roles, 2, err));
-    TRY(reader_no_table_keys(r, err));
+    TRY(reader_tensor_keys(r, err));
     size_t n_in_file = 0;
     TRY(read_images(r, reader_file(r, "images"), out, &n_in_file, err));
     const manifest_file *labels = reader_file(r, "labels");

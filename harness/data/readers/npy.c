@@ -189,7 +189,7 @@ static status parse_npy(const char *path, const io_map *m, tensor_file *t, error
 static status npy_read(const manifest_record *r, dataset *out, error *err) {
     static const char *const roles[] = {"features", "labels"};
     TRY(reader_check_roles(r, roles, 2, err));
-    TRY(reader_no_table_keys(r, err));
+    TRY(reader_tensor_keys(r, err));
     const manifest_file *features = reader_file(r, "features");
     const manifest_file *labels = reader_file(r, "labels");
     io_map map;
