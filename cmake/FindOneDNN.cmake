@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# oneDNN has no pkg-config file in Debian. Target: OneDNN::dnnl
+# oneDNN has no pkg-config file in Debian. Target: OneDNN::dnnl; OneDNN_VERSION from its header.
 find_path(OneDNN_INCLUDE_DIR oneapi/dnnl/dnnl.h)
 find_library(OneDNN_LIBRARY dnnl)
+if(OneDNN_INCLUDE_DIR)
+  file(STRINGS ${OneDNN_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h lines REGEX "#define DNNL_VERSION_(MAJOR|MINOR|PATCH) ")
+  string(REGEX REPLACE "[^;]*DNNL_VERSION_[A-Z]+ ([0-9]+)" "\\1" OneDNN_VERSION "${lines}")
+  string(REPLACE ";" "." OneDNN_VERSION "${OneDNN_VERSION}")
+endif()
 include(FindPackageHandleStandardArgs)
-find_package_handle_standard_args(OneDNN REQUIRED_VARS OneDNN_LIBRARY OneDNN_INCLUDE_DIR)
+find_package_handle_standard_args(OneDNN REQUIRED_VARS OneDNN_LIBRARY OneDNN_INCLUDE_DIR VERSION_VAR OneDNN_VERSION)
 if(OneDNN_FOUND AND NOT TARGET OneDNN::dnnl)
   add_library(OneDNN::dnnl UNKNOWN IMPORTED)
   set_target_properties(OneDNN::dnnl PROPERTIES IMPORTED_LOCATION "${OneDNN_LIBRARY}")

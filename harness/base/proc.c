@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -43,6 +44,9 @@ static const char **merge_env(arena *a, const proc_spec *spec) {
 
 static int file_actions(const proc_spec *spec, posix_spawn_file_actions_t *fa) {
     int rc = posix_spawn_file_actions_addopen(fa, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (rc == 0 && spec->quiet) {
+        rc = posix_spawn_file_actions_addopen(fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    }
     if (rc == 0 && spec->out >= 0) {
         rc = posix_spawn_file_actions_adddup2(fa, spec->out, STDOUT_FILENO);
     }
@@ -87,6 +91,13 @@ status proc_spawn(const proc_spec *spec, pid_t *pid, error *err) {
     (void)posix_spawnattr_destroy(&attr);
     arena_free(&a);
     return rc == 0 ? STATUS_OK : error_set(err, STATUS_IO, "%s: cannot start: %s", exe, strerror(rc));
+}
+
+int proc_wait(pid_t pid) {
+    int st = 0;
+    while (waitpid(pid, &st, 0) < 0 && errno == EINTR) {
+    }
+    return WIFSIGNALED(st) ? -WTERMSIG(st) : WEXITSTATUS(st);
 }
 
 int64_t proc_rss_bytes(pid_t pid) {

@@ -544,10 +544,8 @@ static void make_json(config *c) {
 static status parse(config *c, suite_list suites, const config_override *over, error *err) {
     static const char *const keys[] = {"label", "seed",  "manifest", "store",  "workers", "threads",  "tile",
                                        "batch", "shard", "limit",    "limits", "models",  "datasets", "suites"};
-    size_t n = 0;
-    TRY(io_read_file(c->path, TEXT_LIMIT, &c->text, &n, err));
     const yaml_node *root = NULL;
-    TRY(yaml_load_text(c->path, c->text, n, &c->mem, &root, err));
+    TRY(yaml_load_text(c->path, c->text, strlen(c->text), &c->mem, &root, err));
     TRY(yaml_check_keys(root, "the configuration", keys, sizeof keys / sizeof keys[0], err));
     TRY(parse_scalars(c, root, err));
     TRY(parse_limits(c, root, err));
@@ -561,9 +559,11 @@ static status parse(config *c, suite_list suites, const config_override *over, e
     return STATUS_OK;
 }
 
-status config_load(const char *path, suite_list suites, const config_override *over, config **out, error *err) {
+status config_load_text(const char *path, const char *text, suite_list suites, const config_override *over,
+                        config **out, error *err) {
     config *c = mem_zalloc(sizeof *c);
     c->path = arena_strdup(&c->mem, path);
+    c->text = arena_strdup(&c->mem, text);
     c->label = "";
     c->seed = 1;
     status s = parse(c, suites, over, err);
@@ -575,10 +575,19 @@ status config_load(const char *path, suite_list suites, const config_override *o
     return STATUS_OK;
 }
 
+status config_load(const char *path, suite_list suites, const config_override *over, config **out, error *err) {
+    char *text = NULL;
+    size_t n = 0;
+    TRY(io_read_file(path, TEXT_LIMIT, &text, &n, err));
+    status s = strlen(text) != n ? error_set(err, STATUS_USAGE, "%s: holds a NUL byte", path)
+                                 : config_load_text(path, text, suites, over, out, err);
+    mem_free(text);
+    return s;
+}
+
 void config_close(config *c) {
     if (c != NULL) {
         manifest_close(c->manifest);
-        mem_free(c->text);
         arena_free(&c->mem);
         mem_free(c);
     }

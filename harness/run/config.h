@@ -57,7 +57,7 @@ typedef enum logits_policy { KEEP_CLEAN, KEEP_ALL, KEEP_NONE } logits_policy;
 
 typedef struct config {
     const char *path;
-    char *text;
+    const char *text;
     const char *json;    /* canonical: resolved values, sorted keys */
     digest_value sha256; /* of json */
     const char *label;
@@ -90,6 +90,9 @@ typedef struct config_override {
 /* STATUS_USAGE with file:line:column for anything wrong in it. Model files need not exist yet (that is the plan's
  * business); datasets must be in the manifest. */
 status config_load(const char *path, suite_list suites, const config_override *over, config **out, error *err);
+/* The same from a text that was kept; `path` is where relative paths start and what errors name. */
+status config_load_text(const char *path, const char *text, suite_list suites, const config_override *over,
+                        config **out, error *err);
 void config_close(config *c);
 
 /* Where plug-in "onnx" is: $ASSAY_PLUGIN_PATH folders, beside the binary (plugins/), then the installed folder. A name
