@@ -18,6 +18,7 @@ typedef struct proc_spec {
     size_t n_env;
     int channel;    /* becomes PROC_CHANNEL_FD in the child; -1: none */
     int out;        /* becomes the child's stdout; -1: inherited; stdin is /dev/null always */
+    bool quiet;     /* stderr goes to /dev/null */
     bool own_group; /* a terminal's Ctrl-C goes to the parent only */
 } proc_spec;
 

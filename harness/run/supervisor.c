@@ -481,7 +481,7 @@ static status lay_out_item(supervisor *s, plan_item *it, error *err) {
         TRY(registered_item(&s->ids, s->plan, s->store, it, key, &item_id, err));
     }
     bool cached = final_outcome(have.outcome, s->o->retry_failed);
-    TRY(store_run_item(s->store, s->run_id, item_id, m->config->name, m->config->variant_of, cached, err));
+    TRY(store_run_item(s->store, s->run_id, item_id, m->config->name, cached, err));
     if (cached) {
         it->cached = true;
         s->result->n_cached++;
@@ -519,6 +519,10 @@ static void drop_duplicates(supervisor *s) {
 
 static status lay_out(supervisor *s, error *err) {
     s->progress.n_items = s->plan->n_items;
+    for (size_t i = 0; i < s->plan->config->n_models; i++) {
+        const config_model *m = &s->plan->config->models[i];
+        TRY(store_run_model(s->store, s->run_id, m->name, m->variant_of, err));
+    }
     for (size_t i = 0; i < s->plan->n_items; i++) {
         TRY(lay_out_item(s, &s->plan->items[i], err));
     }

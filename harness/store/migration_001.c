@@ -73,6 +73,9 @@ const char *const store_migration_001[] = {
                   " PRIMARY KEY (run_id, item_id, model_name)) STRICT, WITHOUT ROWID",
     "CREATE INDEX run_item_item ON run_item(item_id)",
 
+    "CREATE TABLE run_model (run_id INTEGER NOT NULL REFERENCES run(run_id), model_name TEXT NOT NULL,"
+    " variant_of TEXT, PRIMARY KEY (run_id, model_name)) STRICT, WITHOUT ROWID",
+
     "CREATE TABLE item_attempt (item_id INTEGER NOT NULL REFERENCES item(item_id), attempt INTEGER NOT NULL,"
     " host_id INTEGER NOT NULL REFERENCES host(host_id), started_at TEXT NOT NULL, ended_at TEXT NOT NULL,"
     " elapsed_ns INTEGER NOT NULL, " OUTCOME_COLUMN ", reason TEXT, signal INTEGER, " JSON_COLUMN(

@@ -93,6 +93,12 @@ status store_item_put(store *s, const store_item_spec *spec, int64_t *item_id, e
 status store_item_reset(store *s, int64_t item_id,
                         error *err); /* forget outcome and observations (a retry or a verified rerun) */
 status store_run_item(store *s, int64_t run_id, int64_t item_id, const char *model_name, bool reused, error *err);
+/* What the run's config says of a model besides the model itself. variant_of: "" or NULL = none. */
+status store_run_model(store *s, int64_t run_id, const char *model_name, const char *variant_of, error *err);
+/* Replaces the facts of a model (what it says of itself is known only once a worker has opened it). */
+status store_set_model_json(store *s, int64_t model_id, const char *json, error *err);
+/* Rows of the item that have any of these OBS_* flags. */
+status store_item_count_flag(store *s, int64_t item_id, uint32_t flags, int64_t *n, error *err);
 /* Example indexes already stored for the item with every condition 0..n_conditions-1 present (ascending, in arena). */
 status store_item_examples(store *s, int64_t item_id, arena *a, int64_t **i_example, size_t *n, error *err);
 /* Appends rows (INSERT OR IGNORE on the natural key) in the current batch; commits by itself every >= 1,000 rows or 250
@@ -129,8 +135,8 @@ status store_metric_put(store *s, const store_metric *m, error *err);
 /* ---- queries (results in the arena) ------------------------------------------------------------- */
 typedef struct store_run_row {
     int64_t run_id, seed;
-    const char *run_uid, *label, *status, *started_at, *finished_at, *config_path, *config_text, *decisions, *results,
-        *numeric_env, *command_line, *git_revision, *host_name, *cpu, *version;
+    const char *run_uid, *label, *status, *started_at, *finished_at, *config_path, *config_text, *config_json,
+        *decisions, *results, *numeric_env, *command_line, *git_revision, *host_name, *cpu, *version;
     bool limited;
     int64_t n_items, n_reused, n_outcome[OUTCOME_COUNT]; /* [NONE]: unfinished */
 } store_run_row;
@@ -149,7 +155,8 @@ typedef struct store_group {
      * value). */
     const char *comparability_key, *comparability_json;
     int64_t n_items, n_expected, n_outcome[OUTCOME_COUNT];
-    const char *reasons; /* distinct reasons of items that are not OK, newline-separated, "" if none */
+    const char *variant_of; /* name of the model it is compared with, "" if none */
+    const char *reasons;    /* distinct reasons of items that are not OK, newline-separated, "" if none */
 } store_group;
 status store_groups(store *s, int64_t run_id, arena *a, store_group **out, size_t *n,
                     error *err); /* in (dataset, suite, model_name) order */
@@ -165,6 +172,10 @@ typedef struct store_columns {
 /* condition_key "" = clean. Only items of that run and group whose outcome is OK or UNTRUSTWORTHY. */
 status store_load_columns(store *s, int64_t run_id, const store_group *g, const char *condition_key, bool want_logits,
                           arena *a, store_columns *out, error *err);
+
+/* The same for one item, whatever its outcome. */
+status store_load_item_columns(store *s, int64_t item_id, const char *condition_key, bool want_logits, arena *a,
+                               store_columns *out, error *err);
 
 status store_metrics(store *s, int64_t run_id, arena *a, store_metric **out, size_t *n,
                      error *err); /* in group, metric, slice order */

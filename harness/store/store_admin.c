@@ -239,6 +239,7 @@ static status delete_chosen(store *s, error *err) {
     static const char *const sql[] = {
         "DELETE FROM metric WHERE run_id IN (SELECT run_id FROM temp.prune_run)",
         "DELETE FROM run_event WHERE run_id IN (SELECT run_id FROM temp.prune_run)",
+        "DELETE FROM run_model WHERE run_id IN (SELECT run_id FROM temp.prune_run)",
         "DELETE FROM run_item WHERE run_id IN (SELECT run_id FROM temp.prune_run)",
         "DELETE FROM run WHERE run_id IN (SELECT run_id FROM temp.prune_run)",
         "DELETE FROM observation_vec WHERE item_id IN (SELECT item_id FROM temp.prune_item)",

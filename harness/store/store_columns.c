@@ -209,24 +209,39 @@ static status load_all(store *s, group_item *items, size_t n_items, int64_t cond
     return sort_columns(c, err);
 }
 
+/* Nothing if there is no such condition. */
+static status load_condition(store *s, group_item *items, size_t n_items, const char *condition_key, bool want_logits,
+                             arena *a, store_columns *out, error *err) {
+    sqlite3_stmt *q;
+    bool row;
+    const char *key = condition_key == NULL || condition_key[0] == '\0' ? "clean" : condition_key;
+    TRY(store_sql_get(s, SQL_FIND_CONDITION, &q, err));
+    TRY(store_sql_bind(s, q, err, "e", key));
+    TRY(store_sql_step(s, q, &row, err));
+    if (!row) {
+        return STATUS_OK;
+    }
+    int64_t condition_id = sqlite3_column_int64(q, 0);
+    sqlite3_reset(q);
+    return load_all(s, items, n_items, condition_id, want_logits, a, out, err);
+}
+
 status store_load_columns(store *s, int64_t run_id, const store_group *g, const char *condition_key, bool want_logits,
                           arena *a, store_columns *out, error *err) {
     memset(out, 0, sizeof *out);
     group_item *items = NULL;
     size_t n_items = 0;
-    sqlite3_stmt *q;
-    bool row;
     status st = list_items(s, run_id, g, &items, &n_items, &out->n_expected, err);
     if (st == STATUS_OK) {
-        st = store_sql_get(s, SQL_FIND_CONDITION, &q, err);
-    }
-    const char *key = condition_key == NULL || condition_key[0] == '\0' ? "clean" : condition_key;
-    if (st == STATUS_OK && (st = store_sql_bind(s, q, err, "e", key)) == STATUS_OK &&
-        (st = store_sql_step(s, q, &row, err)) == STATUS_OK && row) {
-        int64_t condition_id = sqlite3_column_int64(q, 0);
-        sqlite3_reset(q);
-        st = load_all(s, items, n_items, condition_id, want_logits, a, out, err);
+        st = load_condition(s, items, n_items, condition_key, want_logits, a, out, err);
     }
     mem_free(items);
     return st;
+}
+
+status store_load_item_columns(store *s, int64_t item_id, const char *condition_key, bool want_logits, arena *a,
+                               store_columns *out, error *err) {
+    memset(out, 0, sizeof *out);
+    group_item one = {.item_id = item_id};
+    return load_condition(s, &one, 1, condition_key, want_logits, a, out, err);
 }

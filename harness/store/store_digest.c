@@ -8,7 +8,52 @@
 
 #include "store/store_internal.h"
 
-#define ROW_BYTES 24 /* i_example 8, i_repeat 4, label 4, pred 4, flags 4 */
+#define ROW_BYTES 24   /* i_example 8, i_repeat 4, label 4, pred 4, flags 4 */
+#define SCORE_BYTES 16 /* score 8, length of the vector 8 */
+
+/* A hash behind a buffer: one call per few hundred rows instead of one per row. */
+typedef struct hasher {
+    digest *d;
+    size_t n;
+    uint8_t buf[4096];
+} hasher;
+
+static void hasher_flush(hasher *h) {
+    digest_add(h->d, h->buf, h->n);
+    h->n = 0;
+}
+
+/* Room for `n` bytes (at most SCORE_BYTES or ROW_BYTES), to be filled by the caller. */
+static uint8_t *hasher_room(hasher *h, size_t n) {
+    if (h->n + n > sizeof h->buf) {
+        hasher_flush(h);
+    }
+    uint8_t *p = h->buf + h->n;
+    h->n += n;
+    return p;
+}
+
+static void hasher_add(hasher *h, const void *bytes, size_t n) {
+    if (n > sizeof h->buf - h->n) {
+        hasher_flush(h);
+    }
+    if (n > sizeof h->buf) {
+        digest_add(h->d, bytes, n);
+    } else {
+        memcpy(h->buf + h->n, bytes, n);
+        h->n += n;
+    }
+}
+
+static void hasher_field_str(hasher *h, const char *tag, const char *value) {
+    hasher_flush(h);
+    digest_field_str(h->d, tag, value);
+}
+
+static digest_value hasher_finish(hasher *h) {
+    hasher_flush(h);
+    return digest_finish(h->d);
+}
 
 static void put_le(uint8_t *p, uint64_t v, int n) {
     for (int i = 0; i < n; i++) {
@@ -99,9 +144,9 @@ static status vec_open(store *s, int64_t item_id, int64_t condition_id, vec_curs
 }
 
 /* Score and vector of one row into the results hash: 8 bytes, 8 bytes of length, the blob. */
-static status add_results(store *s, digest *results, double score, int64_t i_example, int64_t i_repeat, vec_cursor *v,
+static status add_results(store *s, hasher *results, double score, int64_t i_example, int64_t i_repeat, vec_cursor *v,
                           error *err) {
-    uint8_t b[16] = {0};
+    uint8_t *b = hasher_room(results, SCORE_BYTES);
     uint64_t bits = UINT64_C(0x7ff8000000000000); /* one NaN for all */
     if (!isnan(score)) {
         memcpy(&bits, &score, sizeof bits);
@@ -114,9 +159,8 @@ static status add_results(store *s, digest *results, double score, int64_t i_exa
     const void *blob = here ? sqlite3_column_blob(v->q, 2) : NULL;
     size_t n = here ? (size_t)sqlite3_column_bytes(v->q, 2) : 0;
     put_le(b + 8, n, 8);
-    digest_add(results, b, sizeof b);
     if (n > 0) {
-        digest_add(results, blob, n);
+        hasher_add(results, blob, n);
     }
     return STATUS_OK;
 }
@@ -125,12 +169,12 @@ static int64_t int_or(sqlite3_stmt *q, int i, int64_t missing) {
     return sqlite3_column_type(q, i) == SQLITE_NULL ? missing : sqlite3_column_int64(q, i);
 }
 
-static status digest_condition(store *s, int64_t item_id, const condition_ref *c, digest *decisions, digest *results,
+static status digest_condition(store *s, int64_t item_id, const condition_ref *c, hasher *decisions, hasher *results,
                                int64_t *n_rows, error *err) {
     sqlite3_stmt *q;
     vec_cursor v = {0};
-    digest_field_str(decisions, "condition", c->key);
-    digest_field_str(results, "condition", c->key);
+    hasher_field_str(decisions, "condition", c->key);
+    hasher_field_str(results, "condition", c->key);
     TRY(store_sql_get(s, SQL_DIGEST_ROWS, &q, err));
     TRY(store_sql_bind(s, q, err, "ii", item_id, c->id));
     TRY(vec_open(s, item_id, c->id, &v, err));
@@ -139,13 +183,12 @@ static status digest_condition(store *s, int64_t item_id, const condition_ref *c
     *n_rows = 0;
     while ((st = store_sql_step(s, q, &row, err)) == STATUS_OK && row) {
         int64_t i_example = sqlite3_column_int64(q, 0), i_repeat = sqlite3_column_int64(q, 1);
-        uint8_t b[ROW_BYTES];
+        uint8_t *b = hasher_room(decisions, ROW_BYTES);
         put_le(b, (uint64_t)i_example, 8);
         put_le(b + 8, (uint64_t)i_repeat, 4);
         put_le(b + 12, (uint64_t)int_or(q, 2, -1), 4);
         put_le(b + 16, (uint64_t)int_or(q, 3, -1), 4);
         put_le(b + 20, (uint64_t)sqlite3_column_int64(q, 4), 4);
-        digest_add(decisions, b, sizeof b);
         double score = sqlite3_column_type(q, 5) == SQLITE_NULL ? NAN : sqlite3_column_double(q, 5);
         st = add_results(s, results, score, i_example, i_repeat, &v, err);
         if (st != STATUS_OK) {
@@ -196,7 +239,7 @@ static status count_rows(store *s, int64_t item_id, int64_t condition_id, int64_
 
 /* All conditions of the item; rows count only for outcomes that are judged (what a crashed item left is chance). */
 static status digest_rows(store *s, int64_t item_id, bool judged, int64_t n_conditions, int64_t n_repeats,
-                          digest *decisions, digest *results, store_item_digest *out, error *err) {
+                          hasher *decisions, hasher *results, store_item_digest *out, error *err) {
     condition_ref *c = NULL;
     size_t n = 0;
     status st = list_conditions(s, item_id, &c, &n, err);
@@ -217,12 +260,15 @@ status store_digest_item(store *s, int64_t item_id, const char *outcome_word, st
     memset(out, 0, sizeof *out);
     bool judged = strcmp(outcome_word, "OK") == 0 || strcmp(outcome_word, "UNTRUSTWORTHY") == 0;
     int64_t n_conditions = 1, n_repeats = 1;
-    digest *decisions = digest_new(), *scores = digest_new();
-    status st = add_identity(s, item_id, outcome_word, decisions, &n_conditions, &n_repeats, err);
+    hasher decisions, scores;
+    decisions.d = digest_new();
+    scores.d = digest_new();
+    decisions.n = scores.n = 0;
+    status st = add_identity(s, item_id, outcome_word, decisions.d, &n_conditions, &n_repeats, err);
     if (st == STATUS_OK) {
-        st = digest_rows(s, item_id, judged, n_conditions, n_repeats, decisions, scores, out, err);
+        st = digest_rows(s, item_id, judged, n_conditions, n_repeats, &decisions, &scores, out, err);
     }
-    digest_value d = digest_finish(decisions), sc = digest_finish(scores);
+    digest_value d = hasher_finish(&decisions), sc = hasher_finish(&scores);
     if (st != STATUS_OK) {
         return st;
     }

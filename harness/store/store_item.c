@@ -228,3 +228,25 @@ status store_item_end(store *s, int64_t item_id, outcome o, const char *reason, 
     }
     return store_commit(s, err);
 }
+
+status store_run_model(store *s, int64_t run_id, const char *model_name, const char *variant_of, error *err) {
+    TRY(store_begin(s, err));
+    return store_sql_run(s, SQL_PUT_RUN_MODEL, err, "itz", run_id, model_name, variant_of);
+}
+
+status store_set_model_json(store *s, int64_t model_id, const char *json, error *err) {
+    TRY(store_begin(s, err));
+    return store_sql_run(s, SQL_SET_MODEL_JSON, err, "ij", model_id, json);
+}
+
+status store_item_count_flag(store *s, int64_t item_id, uint32_t flags, int64_t *n, error *err) {
+    sqlite3_stmt *q;
+    bool row;
+    *n = 0;
+    TRY(store_sql_get(s, SQL_COUNT_FLAG, &q, err));
+    TRY(store_sql_bind(s, q, err, "ii", item_id, (int64_t)flags));
+    TRY(store_sql_step(s, q, &row, err));
+    *n = row ? sqlite3_column_int64(q, 0) : 0;
+    sqlite3_reset(q);
+    return STATUS_OK;
+}

@@ -10,7 +10,8 @@
 
 #define RUN_COLUMNS                                                                                                    \
     "SELECT r.run_id, r.seed, r.run_uid, r.label, r.status, r.started_at, r.finished_at, r.config_path,"               \
-    " r.config_text, r.decisions_digest, r.results_digest, r.numeric_env, r.command_line, r.git_revision, h.name,"     \
+    " r.config_text, r.config_json, r.decisions_digest, r.results_digest, r.numeric_env, r.command_line, "             \
+    "r.git_revision, h.name,"                                                                                          \
     " h.cpu, b.version, r.limited FROM run r JOIN host h ON h.host_id = r.host_id"                                     \
     " JOIN build b ON b.build_id = r.build_id "
 #define NEWEST_FIRST " ORDER BY r.started_at DESC, r.run_id DESC"
@@ -35,16 +36,17 @@ static status count_items(store *s, store_run_row *r, error *err) {
 }
 
 static void read_run(sqlite3_stmt *q, arena *a, store_run_row *r) {
-    const char **text[] = {&r->run_uid,      &r->label,        &r->status,    &r->started_at, &r->finished_at,
-                           &r->config_path,  &r->config_text,  &r->decisions, &r->results,    &r->numeric_env,
-                           &r->command_line, &r->git_revision, &r->host_name, &r->cpu,        &r->version};
+    const char **text[] = {&r->run_uid,      &r->label,       &r->status,      &r->started_at,
+                           &r->finished_at,  &r->config_path, &r->config_text, &r->config_json,
+                           &r->decisions,    &r->results,     &r->numeric_env, &r->command_line,
+                           &r->git_revision, &r->host_name,   &r->cpu,         &r->version};
     memset(r, 0, sizeof *r);
     r->run_id = sqlite3_column_int64(q, 0);
     r->seed = sqlite3_column_int64(q, 1);
     for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
         *text[i] = store_column_text(q, (int)i + 2, a);
     }
-    r->limited = sqlite3_column_int(q, 17) != 0;
+    r->limited = sqlite3_column_int(q, 18) != 0;
 }
 
 /* Runs the query; all rows to the arena. */
@@ -151,10 +153,11 @@ status store_run_get(store *s, const char *ref, arena *a, store_run_row *out, er
 static const char group_sql[] =
     "SELECT ri.model_name, m.sha256, m.json, p.name, p.version, d.name, d.sha256, d.json, d.split, s.name,"
     " m.size_bytes, d.n, i.model_id, i.dataset_id, i.suite_id, s.version, s.params_json, i.comparability_key,"
-    " i.comparability_json, i.n_expected, i.outcome, i.reason"
+    " i.comparability_json, i.n_expected, i.outcome, i.reason, rm.variant_of"
     " FROM run_item ri JOIN item i ON i.item_id = ri.item_id JOIN model m ON m.model_id = i.model_id"
     " JOIN plugin p ON p.plugin_id = i.plugin_id JOIN dataset d ON d.dataset_id = i.dataset_id"
-    " JOIN suite s ON s.suite_id = i.suite_id WHERE ri.run_id = ?1"
+    " JOIN suite s ON s.suite_id = i.suite_id"
+    " LEFT JOIN run_model rm ON rm.run_id = ri.run_id AND rm.model_name = ri.model_name WHERE ri.run_id = ?1"
     " ORDER BY d.name, s.name, ri.model_name, d.sha256, s.spec_sha256, m.key_sha256, i.i_first, i.i_shard, i.item_key";
 
 /* What is gathered while the items of one group pass by. */
@@ -177,6 +180,7 @@ static void group_start(sqlite3_stmt *q, arena *a, store_group *g) {
     }
     g->suite_params_json = store_column_text(q, 16, a);
     g->comparability_json = store_column_text(q, 18, a);
+    g->variant_of = store_column_text(q, 22, a);
 }
 
 static bool group_continues(const store_group *g, sqlite3_stmt *q) {
