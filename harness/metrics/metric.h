@@ -26,6 +26,7 @@ typedef struct columns {
     const float *logits; /* (n, n_classes) or NULL */
     size_t n_classes;
     const char *const *class_names; /* n_classes or NULL */
+    bool probabilities;             /* `logits` holds probabilities: the model exposes nothing else */
 } columns;
 
 typedef enum better { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER } better;
