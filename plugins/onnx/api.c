@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tables of capabilities, and the check of every argument before anything is done with it. */
+#include "api.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "session.h"
+
+static const assay_host *the_host; /* from init to deinit; used for logging only */
+
+/* ---- errors ------------------------------------------------------------------------------------- */
+
+static assay_status code_of(status s) {
+    switch (s) {
+    case STATUS_OK: return ASSAY_OK;
+    case STATUS_USAGE: return ASSAY_ERR_ARGUMENT;
+    case STATUS_MODEL:
+    case STATUS_DATA: return ASSAY_ERR_MODEL;
+    case STATUS_UNSUPPORTED: return ASSAY_ERR_UNSUPPORTED;
+    case STATUS_MEMORY: return ASSAY_ERR_MEMORY;
+    case STATUS_IO: return ASSAY_ERR_IO;
+    default: return ASSAY_ERR_INTERNAL;
+    }
+}
+
+static assay_status give(status s, const error *from, assay_error *to) {
+    if (s == STATUS_OK || to == NULL || to->struct_size < sizeof *to || to->capacity == 0 || to->text == NULL) {
+        return code_of(s);
+    }
+    size_t n = strnlen(from->text, sizeof from->text);
+    n = n < to->capacity ? n : to->capacity - 1;
+    n = str_utf8_valid(from->text, n); /* never half a character */
+    memcpy(to->text, from->text, n);
+    to->text[n] = '\0';
+    return code_of(s);
+}
+
+static assay_status refuse(assay_error *to, const char *why) {
+    error e = {0};
+    return give(error_set(&e, STATUS_USAGE, "%s", why), &e, to);
+}
+
+/* ---- tensors of a call -------------------------------------------------------------------------- */
+
+typedef struct expected {
+    const char *what;
+    uint32_t n_dims;
+    const int64_t *shape; /* shape[0] is ignored */
+} expected;
+
+/* A float32 tensor (batch, shape[1..]); *batch 0: the tensor decides. */
+static status check_tensor(const assay_tensor *t, const expected *x, int64_t *batch, error *err) {
+    if (t->struct_size < sizeof *t) {
+        return error_set(err, STATUS_USAGE, "%s: struct_size is %u, not %zu", x->what, t->struct_size, sizeof *t);
+    }
+    if (t->dtype != ASSAY_F32 || t->data == NULL) {
+        return error_set(err, STATUS_USAGE, "%s: %s", x->what, t->data == NULL ? "data is NULL" : "is not float32");
+    }
+    if (t->n_dims != x->n_dims) {
+        return error_set(err, STATUS_USAGE, "%s: %u dimensions, not %u", x->what, t->n_dims, x->n_dims);
+    }
+    *batch = *batch == 0 ? t->shape[0] : *batch;
+    if (t->shape[0] < 1 || t->shape[0] != *batch) {
+        return error_set(err, STATUS_USAGE, "%s: batch %" PRId64 " where %" PRId64 " is needed", x->what, t->shape[0],
+                         *batch < 1 ? 1 : *batch);
+    }
+    size_t bytes = sizeof(float);
+    bool fits = mem_mul(bytes, (size_t)*batch, &bytes);
+    for (uint32_t i = 1; i < x->n_dims; i++) {
+        if (t->shape[i] != x->shape[i]) {
+            return error_set(err, STATUS_USAGE, "%s: dimension %u is %" PRId64 ", not %" PRId64, x->what, i,
+                             t->shape[i], x->shape[i]);
+        }
+        fits = fits && mem_mul(bytes, (size_t)x->shape[i], &bytes);
+    }
+    if (!fits || t->size_bytes != bytes) {
+        return error_set(err, STATUS_USAGE, "%s: size_bytes is %" PRIu64 ", its shape needs %zu", x->what,
+                         t->size_bytes, bytes);
+    }
+    return STATUS_OK;
+}
+
+static status check_input(const assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, int64_t *batch,
+                          error *err) {
+    if (s == NULL || inputs == NULL || n_inputs != 1) {
+        return error_set(err, STATUS_USAGE, "session is NULL, or not one input");
+    }
+    const ox_preprocess *pre = &s->model->pre;
+    *batch = 0;
+    return check_tensor(inputs, &(expected){"the input", pre->n_dims, pre->shape}, batch, err);
+}
+
+/* Tensors of the output ports; those without data stay NULL. */
+static status check_outputs(const assay_session *s, const assay_tensor *outputs, uint32_t n, const char *kind,
+                            int64_t batch, float *data[2], error *err) {
+    if (outputs == NULL || n != s->model->n_ports) {
+        return error_set(err, STATUS_USAGE, "%u %ss where the model has %u", n, kind, s->model->n_ports);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        char what[160];
+        const ox_port *port = &s->model->ports[i];
+        (void)snprintf(what, sizeof what, "%s \"%.100s\"", kind, port->name);
+        data[i] = outputs[i].data;
+        if (data[i] != NULL) {
+            TRY(check_tensor(&outputs[i], &(expected){what, port->n_dims, port->shape}, &batch, err));
+        }
+    }
+    return STATUS_OK;
+}
+
+/* ---- predict, vjp, embed ------------------------------------------------------------------------ */
+
+static assay_status predict(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, assay_tensor *outputs,
+                            uint32_t n_outputs, assay_error *err) {
+    error e = {0};
+    int64_t batch = 0;
+    float *out[2] = {NULL, NULL};
+    status st = check_input(s, inputs, n_inputs, &batch, &e);
+    if (st == STATUS_OK) {
+        st = check_outputs(s, outputs, n_outputs, "output", batch, out, &e);
+    }
+    if (st == STATUS_OK) {
+        st = ox_session_predict(s, inputs->data, (size_t)batch, out, &e);
+    }
+    return give(st, &e, err);
+}
+
+static status check_vjp(const assay_session *s, const assay_tensor *inputs, const assay_tensor *gradients,
+                        uint32_t mode, int64_t batch, error *err) {
+    if (inputs == NULL || gradients == NULL) {
+        return error_set(err, STATUS_USAGE, "gradients is NULL");
+    }
+    if (mode > ASSAY_VJP_STRAIGHT_THROUGH) {
+        return error_set(err, STATUS_USAGE, "mode %u is unknown", mode);
+    }
+    const ox_preprocess *pre = &s->model->pre;
+    return check_tensor(gradients, &(expected){"the gradient", pre->n_dims, pre->shape}, &batch, err);
+}
+
+static assay_status vjp(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, const assay_tensor *cotangents,
+                        uint32_t n_outputs, assay_tensor *outputs, assay_tensor *gradients, uint32_t mode,
+                        assay_error *err) {
+    error e = {0};
+    int64_t batch = 0;
+    float *out[2] = {NULL, NULL}, *cotangent[2] = {NULL, NULL};
+    status st = check_input(s, inputs, n_inputs, &batch, &e);
+    if (st == STATUS_OK) {
+        st = check_vjp(s, inputs, gradients, mode, batch, &e);
+    }
+    if (st == STATUS_OK) {
+        st = check_outputs(s, cotangents, n_outputs, "cotangent", batch, cotangent, &e);
+    }
+    if (st == STATUS_OK && outputs != NULL) {
+        st = check_outputs(s, outputs, n_outputs, "output", batch, out, &e);
+    }
+    if (st == STATUS_OK) {
+        const float *c[2] = {cotangent[0], cotangent[1]};
+        st = ox_session_vjp(s, inputs->data, (size_t)batch, c, out, gradients->data, (assay_vjp_mode)mode, &e);
+    }
+    return give(st, &e, err);
+}
+
+static uint32_t n_layers(const assay_model *m) {
+    return m == NULL ? 0 : (uint32_t)m->n_layers;
+}
+
+static const char *layer_name(const assay_model *m, uint32_t i) {
+    return m == NULL || i >= m->n_layers ? NULL : m->layers[i].name;
+}
+
+static uint64_t layer_size(const assay_model *m, const char *name) {
+    const ox_layer *l = m == NULL || name == NULL ? NULL : ox_model_layer(m, name);
+    return l == NULL ? 0 : l->n;
+}
+
+static assay_status embed(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, const char *layer,
+                          assay_tensor *output, assay_error *err) {
+    error e = {0};
+    int64_t batch = 0;
+    const ox_layer *l = NULL;
+    status st = check_input(s, inputs, n_inputs, &batch, &e);
+    if (st == STATUS_OK) {
+        l = layer == NULL ? NULL : ox_model_layer(s->model, layer);
+        if (l == NULL) {
+            st = error_set(&e, STATUS_USAGE, "there is no layer \"%.100s\"", layer == NULL ? "" : layer);
+        }
+    }
+    if (st == STATUS_OK) {
+        int64_t shape[2] = {-1, (int64_t)l->n};
+        st = output == NULL ? error_set(&e, STATUS_USAGE, "output is NULL")
+                            : check_tensor(output, &(expected){"the output", 2, shape}, &batch, &e);
+    }
+    if (st == STATUS_OK) {
+        st = ox_session_embed(s, inputs->data, (size_t)batch, l, output->data, &e);
+    }
+    return give(st, &e, err);
+}
+
+/* ---- io, labels, cost --------------------------------------------------------------------------- */
+
+static uint32_t n_ports(const assay_model *m, uint32_t direction) {
+    if (m == NULL) {
+        return 0;
+    }
+    return direction == ASSAY_DIRECTION_INPUT ? 1 : direction == ASSAY_DIRECTION_OUTPUT ? m->n_ports : 0;
+}
+
+static assay_port input_port(const assay_model *m) {
+    const ox_preprocess *pre = &m->pre;
+    assay_port p = {.kind = ASSAY_PORT_FEATURES, .name = m->graph.values[m->graph.input].name, .n_dims = pre->n_dims};
+    memcpy(p.shape, pre->shape, sizeof p.shape);
+    p.range_lo = pre->range_lo;
+    p.range_hi = pre->range_hi;
+    return p;
+}
+
+static assay_port output_port(const ox_port *o) {
+    assay_port p = {.kind = o->kind, .name = o->name, .n_dims = o->n_dims};
+    memcpy(p.shape, o->shape, sizeof p.shape);
+    p.range_lo = o->kind == ASSAY_PORT_PROBABILITIES ? 0 : -INFINITY;
+    p.range_hi = o->kind == ASSAY_PORT_PROBABILITIES ? 1 : INFINITY;
+    return p;
+}
+
+/* Writes what fits into the host's struct. */
+static void copy_out(void *to, const void *from, size_t own) {
+    uint32_t theirs = 0;
+    memcpy(&theirs, to, sizeof theirs);
+    size_t n = theirs < own ? theirs : own;
+    memcpy((char *)to + sizeof theirs, (const char *)from + sizeof theirs, n - sizeof theirs);
+}
+
+static assay_status port(const assay_model *m, uint32_t direction, uint32_t i, assay_port *out, assay_error *err) {
+    if (m == NULL || out == NULL || out->struct_size < sizeof(uint32_t) || i >= n_ports(m, direction)) {
+        return refuse(err, "model or port is NULL, struct_size is too small, or there is no such port");
+    }
+    assay_port p = direction == ASSAY_DIRECTION_INPUT ? input_port(m) : output_port(&m->ports[i]);
+    p.dtype = ASSAY_F32;
+    copy_out(out, &p, sizeof p);
+    return ASSAY_OK;
+}
+
+static uint32_t n_labels(const assay_model *m) {
+    return m == NULL ? 0 : m->n_labels;
+}
+
+static const char *label(const assay_model *m, uint32_t i) {
+    return m == NULL || i >= m->n_labels ? NULL : m->labels[i];
+}
+
+static uint32_t n_columns(const assay_model *m) {
+    return m == NULL ? 0 : m->n_columns;
+}
+
+static const char *column(const assay_model *m, uint32_t i) {
+    return m == NULL || i >= m->n_columns ? NULL : m->columns[i];
+}
+
+static assay_status cost(const assay_model *m, assay_cost_info *info, assay_error *err) {
+    if (m == NULL || info == NULL || info->struct_size < sizeof(uint32_t)) {
+        return refuse(err, "model or info is NULL, or struct_size is too small");
+    }
+    copy_out(info, &m->cost, sizeof m->cost);
+    return ASSAY_OK;
+}
+
+/* ---- models and sessions ------------------------------------------------------------------------ */
+
+static void say(assay_log_level level, const char *text) {
+    if (the_host != NULL && the_host->log != NULL) {
+        the_host->log(the_host->context, level, text);
+    }
+}
+
+static assay_status model_open(const assay_open_args *args, assay_model **model, assay_error *err) {
+    if (model == NULL) {
+        return refuse(err, "model is NULL");
+    }
+    *model = NULL;
+    if (args == NULL || args->struct_size < sizeof *args || args->path == NULL ||
+        (args->n_options > 0 && args->options == NULL)) {
+        return refuse(err, "args or path is NULL, struct_size is too small, or options is NULL");
+    }
+    error e = {0};
+    status s = ox_model_open(args, model, &e);
+    if (s == STATUS_OK && (*model)->one_by_one) {
+        char line[2200];
+        (void)snprintf(line, sizeof line, "runs one example at a time: %s", (*model)->reason);
+        say(ASSAY_LOG_INFO, line);
+    }
+    return give(s, &e, err);
+}
+
+static assay_status session_open(assay_model *m, const assay_session_args *args, assay_session **session,
+                                 assay_error *err) {
+    if (session == NULL) {
+        return refuse(err, "session is NULL");
+    }
+    *session = NULL;
+    if (m == NULL || args == NULL || args->struct_size < sizeof *args) {
+        return refuse(err, "model or args is NULL, or struct_size is too small");
+    }
+    if (args->tile < 1 || args->tile > OX_MAX_TILE || args->n_threads < 1) {
+        return refuse(err, "tile must be 1..1024 and n_threads at least 1");
+    }
+    if ((args->flags & ~ASSAY_SESSION_UNPADDED) != 0) {
+        return refuse(err, "unknown flags");
+    }
+    *session = ox_session_open(m, args->tile, (args->flags & ASSAY_SESSION_UNPADDED) != 0);
+    return ASSAY_OK;
+}
+
+static const void *capability(const assay_model *m, const char *id) {
+    static const assay_io io = {.struct_size = sizeof io, .n_ports = n_ports, .port = port};
+    static const assay_predict predicts = {.struct_size = sizeof predicts, .predict = predict};
+    static const assay_vjp vjps = {.struct_size = sizeof vjps,
+                                   .modes =
+                                       1u << ASSAY_VJP_EXACT | 1u << ASSAY_VJP_LEAKY | 1u << ASSAY_VJP_STRAIGHT_THROUGH,
+                                   .vjp = vjp};
+    static const assay_embed embeds = {.struct_size = sizeof embeds,
+                                       .n_layers = n_layers,
+                                       .layer_name = layer_name,
+                                       .layer_size = layer_size,
+                                       .embed = embed};
+    static const assay_labels labels = {
+        .struct_size = sizeof labels, .n_labels = n_labels, .label = label, .n_columns = n_columns, .column = column};
+    static const assay_cost costs = {.struct_size = sizeof costs, .cost = cost};
+    const struct {
+        const char *id;
+        const void *table;
+        bool there;
+    } all[] = {
+        {ASSAY_IO_1, &io, true},
+        {ASSAY_PREDICT_1, &predicts, true},
+        {ASSAY_VJP_1, &vjps, true},
+        {ASSAY_EMBED_1, &embeds, m != NULL && m->n_layers > 0},
+        {ASSAY_LABELS_1, &labels, m != NULL && m->n_labels + m->n_columns > 0},
+        {ASSAY_COST_1, &costs, true},
+    };
+    for (size_t i = 0; m != NULL && id != NULL && i < sizeof all / sizeof all[0]; i++) {
+        if (strcmp(all[i].id, id) == 0) {
+            return all[i].there ? all[i].table : NULL;
+        }
+    }
+    return NULL;
+}
+
+assay_status ox_api_init(const assay_host *host, assay_error *err) {
+    if (host == NULL || host->struct_size < sizeof *host || host->abi_version != ASSAY_ABI_VERSION) {
+        return refuse(err, "the host is NULL, too old, or of another ABI version");
+    }
+    the_host = host;
+    return ASSAY_OK;
+}
+
+void ox_api_deinit(void) {
+    the_host = NULL;
+}
+
+const void *ox_api_get(const char *id) {
+    static const assay_model_api models = {.struct_size = sizeof models,
+                                           .open = model_open,
+                                           .close = ox_model_close,
+                                           .session_open = session_open,
+                                           .session_close = ox_session_close,
+                                           .capability = capability};
+    static const assay_environment environment = {.struct_size = sizeof environment,
+                                                  .describe = ox_environment_describe};
+    if (id == NULL) {
+        return NULL;
+    }
+    if (strcmp(id, ASSAY_MODEL_1) == 0) {
+        return &models;
+    }
+    return strcmp(id, ASSAY_ENVIRONMENT_1) == 0 ? &environment : NULL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A session: the plans of one thread. Padded execution always runs `tile` examples at once, the last tile filled up
+ * with copies of its last example, so that every execution has the same shapes and the same bits. */
+#ifndef ONNX_SESSION_H
+#define ONNX_SESSION_H
+
+#include "model.h"
+
+#define OX_MAX_TILE 1024u
+#define OX_MAX_PLANS 8
+
+typedef struct ox_cached_plan {
+    ox_plan *plan;
+    int64_t batch;
+    bool want_vjp;
+    int32_t layer; /* value of an embedding, or -1: the ports */
+    uint64_t used;
+} ox_cached_plan;
+
+struct assay_session {
+    const assay_model *model;
+    uint32_t tile;
+    bool unpadded;
+    ox_cached_plan plans[OX_MAX_PLANS]; /* least recently used goes first */
+    uint64_t clock;
+};
+
+assay_session *ox_session_open(const assay_model *m, uint32_t tile, bool unpadded);
+void ox_session_close(assay_session *s);
+
+/* raw: (n, features). outputs[i]: (n, values of port i) or NULL. */
+status ox_session_predict(assay_session *s, const float *raw, size_t n, float *const outputs[2], error *err);
+/* cotangents[i]: (n, values of port i) or NULL (zero). gradient: (n, features). */
+status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
+                      float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err);
+status ox_session_embed(assay_session *s, const float *raw, size_t n, const ox_layer *layer, float *output, error *err);
+
+#endif
