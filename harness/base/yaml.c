@@ -74,7 +74,11 @@ static status add_scalar(builder *b, struct fy_event *e) {
         return fail_here(b, "text with a NUL character");
     }
     n->node.text = arena_strndup(b->mem, text, len);
-    n->node.quoted = token != NULL && fy_token_scalar_style(token) != FYSS_PLAIN;
+    enum fy_scalar_style style = token == NULL ? FYSS_PLAIN : fy_token_scalar_style(token);
+    n->node.quoted = style != FYSS_PLAIN;
+    if ((style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) && n->node.col > 1) {
+        n->node.col--; /* libfyaml's mark stands behind the quote */
+    }
     return STATUS_OK;
 }
 
