@@ -101,12 +101,13 @@ status store_set_model_json(store *s, int64_t model_id, const char *json, error 
 status store_item_count_flag(store *s, int64_t item_id, uint32_t flags, int64_t *n, error *err);
 /* Example indexes already stored for the item with every condition 0..n_conditions-1 present (ascending, in arena). */
 status store_item_examples(store *s, int64_t item_id, arena *a, int64_t **i_example, size_t *n, error *err);
-/* Appends rows (INSERT OR IGNORE on the natural key) in the current batch; commits by itself every >= 1,000 rows or 250
- * ms (checked at calls). condition_id[i_condition] maps the rows' i_condition. */
+/* Appends rows (a row whose natural key is there is left alone) to the current batch. A batch of >= 1,000 rows or older
+ * than 250 ms is committed at the next call: another append, store_tick, store_item_end, ... One call is never split
+ * between batches. condition_id[i_condition] maps the rows' i_condition. */
 status store_append(store *s, int64_t item_id, const int64_t *condition_id, const observation *rows, size_t n,
                     error *err);
 status store_flush(store *s, error *err); /* commit now */
-/* Commits when the oldest uncommitted write is older than 250 ms: for a supervisor's idle loop. */
+/* Commits if the batch is due (>= 1,000 rows or older than 250 ms): call it in a supervisor's idle loop. */
 status store_tick(store *s, error *err);
 typedef struct store_attempt {
     int64_t host_id, started_ns, ended_ns, signal, max_rss_bytes, user_us, system_us;

@@ -156,12 +156,15 @@ static status append_failed(store *s, int rc, sqlite3_stmt *rows, sqlite3_stmt *
     return s->in_tx || lost == 0 ? st : error_prefix(err, "%lld uncommitted observations given up: ", (long long)lost);
 }
 
+/* A batch that is due is committed before the next rows, not after its last: so that the end of an item, which commits
+ * as well, costs no second one. */
 status store_append(store *s, int64_t item_id, const int64_t *condition_id, const observation *rows, size_t n,
                     error *err) {
-    if (n == 0) {
-        return store_tick(s, err);
-    }
     sqlite3_stmt *q, *vec;
+    TRY(store_tick(s, err));
+    if (n == 0) {
+        return STATUS_OK;
+    }
     TRY(store_begin(s, err));
     TRY(store_sql_get(s, SQL_APPEND, &q, err));
     TRY(store_sql_get(s, SQL_APPEND_VEC, &vec, err));
@@ -182,7 +185,7 @@ status store_append(store *s, int64_t item_id, const int64_t *condition_id, cons
         }
     }
     s->n_pending += (int64_t)n;
-    return s->n_pending >= STORE_BATCH_ROWS ? store_commit(s, err) : store_tick(s, err);
+    return STATUS_OK;
 }
 
 /* ---- the end of an item ------------------------------------------------------------------------- */

@@ -211,8 +211,6 @@ status store_flush(store *s, error *err) {
 }
 
 status store_tick(store *s, error *err) {
-    if (s->in_tx && clock_ns() - s->tx_start_ns >= STORE_BATCH_NS) {
-        return store_commit(s, err);
-    }
-    return STATUS_OK;
+    bool due = s->in_tx && (s->n_pending >= STORE_BATCH_ROWS || clock_ns() - s->tx_start_ns >= STORE_BATCH_NS);
+    return due ? store_commit(s, err) : STATUS_OK;
 }
