@@ -77,17 +77,16 @@ static status size_of(ox_window *w, unsigned d, padding p, bool ceil_mode, error
     return STATUS_OK;
 }
 
+/* Every window then has a tap inside the input: pads < extent puts its last tap at 0 or beyond and its first one
+ * before the input's end, and of taps no further apart than the input is long one falls into it. */
 static status check_pool(const ox_window *w, error *err) {
     for (unsigned d = 0; d < 3; d++) {
         size_t extent = (w->k[d] - 1) * w->dilation[d] + 1;
         if (w->pad_lo[d] >= extent || w->pad_hi[d] >= extent) {
             return error_set(err, STATUS_MODEL, "pads of a pool must be smaller than its window (%zu)", extent);
         }
-        for (size_t o = 0; o<w->out[d]; o += w->out[d]> 1 ? w->out[d] - 1 : 1) {
-            ox_taps t = ox_window_taps(w, d, o);
-            if (t.first >= t.end) {
-                return error_set(err, STATUS_MODEL, "a window lies in the padding alone");
-            }
+        if (w->in[d] == 0 || (w->k[d] > 1 && w->dilation[d] > w->in[d])) {
+            return error_set(err, STATUS_MODEL, "a dilation of %zu for an input of %zu", w->dilation[d], w->in[d]);
         }
     }
     return STATUS_OK;
