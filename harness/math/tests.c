@@ -137,5 +137,5 @@ double tests_paired_detectable(int64_t n_pairs, double psi, double alpha, double
     /* d sqrt(n) = za sqrt(psi) + zp sqrt(psi - d^2), squared and solved for d (the larger root) */
     const double radicand = n - za * za + zp * zp;
     const double d = radicand < 0 ? INFINITY : sqrt(psi) * (za * sqrt(n) + zp * sqrt(radicand)) / (n + zp * zp);
-    return d <= psi ? d : detectable_one_way(n, za, zp);
+    return psi > 0 && d <= psi ? d : detectable_one_way(n, za, zp);
 }

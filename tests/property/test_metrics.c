@@ -82,7 +82,7 @@ static void compute(const metric *m, const columns *c, kept *out) {
     arena a = {0};
     void *block = arena_alloc(&a, m->info.params_bytes + 1);
     params_default(&m->info, block, &a);
-    out->n = 0;
+    memset(out, 0, sizeof *out);
     error err = {0};
     const metric_sink sink = {out, keep};
     assert_int_equal(m->compute(block, c, 0.95, &sink, &err), STATUS_OK);
