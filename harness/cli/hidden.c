@@ -9,6 +9,11 @@
 #include "run/worker.h"
 #include "suites/suites.h"
 
+static int validate(int argc, char **argv, error *err) {
+    (void)err;
+    return validate_child(argc - 2, argv + 2);
+}
+
 static int worker(int argc, char **argv, error *err) {
     (void)argc;
     (void)argv;
@@ -56,11 +61,8 @@ bool hidden_verb(int argc, char **argv, int *code, error *err) {
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv, error *err);
-    } verbs[] = {{"__worker", worker},
-                 {"__validate", validate_child_main},
-                 {"__man", man},
-                 {"__completion", completion},
-                 {"__env", env}};
+    } verbs[] = {
+        {"__worker", worker}, {"__validate", validate}, {"__man", man}, {"__completion", completion}, {"__env", env}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(argv[1], verbs[i].name) == 0) {
             *code = verbs[i].run(argc, argv, err);

@@ -4,6 +4,7 @@
 
 status item_request_send(const plan *p, const plan_item *it, const uint32_t *index, size_t n, bool keep_logits, int fd,
                          error *err) {
+    char hex[DIGEST_HEX];
     const config *c = p->config;
     const config_model *m = p->models[it->i_model].config;
     const plan_dataset *d = &p->datasets[it->i_dataset];
@@ -20,16 +21,35 @@ status item_request_send(const plan *p, const plan_item *it, const uint32_t *ind
     for (size_t i = 0; i < n; i++) {
         (void)json_array_append_new(list, json_integer(index[i]));
     }
-    char hex[DIGEST_HEX];
     digest_hex(&d->data->sha256, hex);
-    json_error_t je;
-    json_t *o = json_pack("{s:s, s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "plugin",
-                          m->plugin_path, "model", m->path == NULL ? json_null() : json_string(m->path), "options",
-                          options, "manifest", c->manifest->path, "dataset", d->config->id, "dataset_sha256", hex,
-                          "suite", s->suite->info.id, "params", json_loads(s->params_json, 0, &je), "seed",
-                          (json_int_t)c->seed, "tile", (json_int_t)c->tile, "threads", (json_int_t)c->threads, "batch",
-                          (json_int_t)c->batch, "unpadded", 0, "keep_logits", keep_logits, "index", list);
-    if (o == NULL) {
+    const struct {
+        const char *key;
+        json_t *value;
+    } members[] = {
+        {"plugin", json_string(m->plugin_path)},
+        {"model", m->path == NULL ? json_null() : json_string(m->path)},
+        {"options", options},
+        {"columns", cols},
+        {"manifest", json_string(c->manifest->path)},
+        {"dataset", json_string(d->config->id)},
+        {"dataset_sha256", json_string(hex)},
+        {"suite", json_string(s->suite->info.id)},
+        {"params", json_loads(s->params_json, 0, NULL)},
+        {"seed", json_integer(c->seed)},
+        {"tile", json_integer(c->tile)},
+        {"threads", json_integer(c->threads)},
+        {"batch", json_integer(c->batch)},
+        {"unpadded", json_false()},
+        {"keep_logits", json_boolean(keep_logits)},
+        {"index", list},
+    };
+    json_t *o = json_object();
+    bool complete = true; /* json_string gives NULL for text that is not UTF-8 */
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        complete = json_object_set_new(o, members[i].key, members[i].value) == 0 && complete;
+    }
+    if (!complete) {
+        json_decref(o);
         return error_set(err, STATUS_USAGE, "a path or an option of model \"%s\" is not UTF-8", m->name);
     }
     return frame_write_json(fd, FRAME_ITEM, o, err);
