@@ -120,10 +120,10 @@ void guard_buffer_poison(guard_buffer *b) {
     }
 }
 
-size_t guard_buffer_unwritten(const guard_buffer *b) {
+size_t guard_count_poison(const void *words, size_t n) {
     size_t count = 0;
-    for (size_t i = 0; i + sizeof poison_word <= b->n; i += sizeof poison_word) {
-        count += memcmp(b->data + i, &poison_word, sizeof poison_word) == 0;
+    for (size_t i = 0; i < n; i++) {
+        count += memcmp((const uint8_t *)words + i * sizeof poison_word, &poison_word, sizeof poison_word) == 0;
     }
     return count;
 }

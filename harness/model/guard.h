@@ -55,8 +55,8 @@ status guard_buffer_reserve(guard_buffer *b, size_t n, const char *what, error *
 /* Overwrites the contents with quiet NaNs of one odd payload, so that what a plug-in leaves unwritten is neither
  * stale nor finite. */
 void guard_buffer_poison(guard_buffer *b);
-/* How many 4-byte words still hold the poison. */
-size_t guard_buffer_unwritten(const guard_buffer *b);
+/* How many of n 4-byte words hold the poison. */
+size_t guard_count_poison(const void *words, size_t n);
 bool guard_buffer_intact(const guard_buffer *b); /* both canaries */
 void guard_buffer_free(guard_buffer *b);
 

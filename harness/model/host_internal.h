@@ -50,9 +50,14 @@ struct model {
     uint32_t *gather; /* NULL, or per feature of the model the dataset's column */
 };
 
+#define SESSION_OVERRUN 1u /* wrote outside an output */
+#define SESSION_MUTATED 2u /* changed an input or a cotangent */
+#define SESSION_STRUCT 4u  /* changed a tensor struct */
+
 struct session {
     model *model;
     assay_session *raw;
+    unsigned breaches; /* SESSION_*, all that was seen */
     guard_buffer x, out, cotangent, gradient;
 };
 

@@ -148,18 +148,19 @@ static status prepare(session *s, const float *x, size_t n, bool want_out, call 
     return STATUS_OK;
 }
 
-static status breach(const session *s, const char *what, const char *text, error *err) {
+static status breach(session *s, unsigned bit, const char *what, const char *text, error *err) {
+    s->breaches |= bit;
     return error_set(err, STATUS_MODEL, "plug-in \"%s\": %s: %s", s->model->plugin->entry.name, what, text);
 }
 
 /* What holds after every call, whatever it returned. */
-static status check_buffers(const session *s, const float *x, size_t n, const char *what, error *err) {
+static status check_buffers(session *s, const float *x, size_t n, const char *what, error *err) {
     if (!guard_buffer_intact(&s->out) || !guard_buffer_intact(&s->gradient)) {
-        return breach(s, what, "wrote outside its output buffer", err);
+        return breach(s, SESSION_OVERRUN, what, "wrote outside its output buffer", err);
     }
     if (!guard_buffer_intact(&s->x) || !guard_buffer_intact(&s->cotangent) ||
         !input_kept(s->model, x, n, (const float *)(const void *)s->x.data)) {
-        return breach(s, what, "changed its input", err);
+        return breach(s, SESSION_MUTATED, what, "changed its input", err);
     }
     return STATUS_OK;
 }
@@ -187,7 +188,7 @@ status session_predict(session *s, const float *x, size_t n, float *out, error *
     TRY(check_buffers(s, x, n, what, err));
     TRY(host_status(m->plugin, rc, &e, what, STATUS_MODEL, err));
     if (memcmp(&in, c.in, sizeof in) != 0 || memcmp(outs, c.out, m->n_out * sizeof outs[0]) != 0) {
-        return breach(s, what, "changed a tensor struct", err);
+        return breach(s, SESSION_STRUCT, what, "changed a tensor struct", err);
     }
     memcpy(out, s->out.data, n * m->facts.n_outputs * sizeof *out);
     return STATUS_OK;
@@ -233,10 +234,10 @@ status session_vjp(session *s, const float *x, size_t n, const float *cotangent,
     size_t bytes = m->n_out * sizeof c.out[0];
     if (memcmp(before.in, c.in, sizeof c.in) != 0 || memcmp(before.gradient, c.gradient, sizeof c.gradient) != 0 ||
         memcmp(before.out, c.out, bytes) != 0 || memcmp(before.cotangent, c.cotangent, bytes) != 0) {
-        return breach(s, what, "changed a tensor struct", err);
+        return breach(s, SESSION_STRUCT, what, "changed a tensor struct", err);
     }
     if (memcmp(cotangent, s->cotangent.data, n * m->facts.n_outputs * sizeof *cotangent) != 0) {
-        return breach(s, what, "changed its cotangent", err);
+        return breach(s, SESSION_MUTATED, what, "changed its cotangent", err);
     }
     if (out != NULL) {
         memcpy(out, s->out.data, n * m->facts.n_outputs * sizeof *out);

@@ -7,15 +7,16 @@
  *     p[k] = exp(z[k]) / sum_l exp(z[l])                          port 1, PROBABILITIES
  *
  * To make it yours: (1) the weights and how they are read, (2) the ports, (3) forward(), (4) backward() or leave out
- * assay.vjp/1, (5) name, version and description at the end. docs/PLUGIN_ABI.md walks through it. Build it with
+ * assay.vjp/1, (5) name, version and description at the end. docs/PLUGIN_ABI.md walks through it. Build and try it:
  *
- *     gcc -std=c11 -O2 -fPIC -shared -fvisibility=hidden -Iharness/include plugins/skeleton/skeleton.c -lm -o
- * skeleton.so assay validate ./skeleton.so plugins/skeleton/corners.weights
+ *   gcc -std=c11 -O2 -fPIC -shared -fvisibility=hidden -Iharness/include plugins/skeleton/skeleton.c -lm -o skeleton.so
+ *   assay validate ./skeleton.so plugins/skeleton/corners.weights
  *
- * Options:  scale   factor on the raw input, default 1 (a model trained on 0..1 reads raw 0..255 with
- * 0.00392156862745098)
+ * Options
+ *   scale   factor on the raw input, default 1 (a model trained on 0..1 reads raw 0..255 with 0.00392156862745098)
  *
- * The model file is text: words separated by white space, '#' begins a comment (see corners.weights). */
+ * The model file is text: words separated by white space; a word that begins with '#' begins a comment (see
+ * corners.weights). */
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -62,33 +63,29 @@ static assay_status fail(assay_error *err, assay_status code, const char *fmt, .
 typedef struct reader {
     const char *path;
     char *at;
-    int line;
+    int line, next_line; /* of the last word; of `at` */
 } reader;
 
 /* The next word, NUL-terminated in place, or NULL at the end. */
 static char *next_word(reader *r) {
-    for (;; r->at++) {
+    for (; *r->at != '\0' && strchr(" \t\r\n#", *r->at) != NULL; r->at++) {
         if (*r->at == '#') {
             r->at += strcspn(r->at, "\n");
         }
-        if (*r->at == '\0') {
-            return NULL;
-        }
         if (*r->at == '\n') {
-            r->line++;
-        } else if (strchr(" \t\r", *r->at) == NULL) {
+            r->next_line++;
+        } else if (*r->at == '\0') {
             break;
         }
     }
-    char *word = r->at;
-    r->at += strcspn(r->at, " \t\r\n#");
-    if (*r->at == '\n') {
-        r->line++;
+    r->line = r->next_line;
+    if (*r->at == '\0') {
+        return NULL;
     }
-    if (*r->at == '#') {
-        *r->at++ = '\0';
-        r->at += strcspn(r->at, "\n");
-    } else if (*r->at != '\0') {
+    char *word = r->at;
+    r->at += strcspn(r->at, " \t\r\n");
+    if (*r->at != '\0') {
+        r->next_line += *r->at == '\n';
         *r->at++ = '\0';
     }
     return word;
@@ -179,7 +176,7 @@ static assay_status read_weights(reader *r, assay_model *m, assay_error *err) {
 }
 
 static assay_status parse(assay_model *m, const char *path, size_t n_bytes, assay_error *err) {
-    reader r = {path, m->text, 1};
+    reader r = {path, m->text, 1, 1};
     double version = 0;
     assay_status s = expect(&r, "skeleton-weights", err);
     s = s == ASSAY_OK ? number(&r, 1, 1, &version, err) : s;
