@@ -64,6 +64,8 @@ static inline const char *source_path(fixture *f, const char *name) {
 }
 
 static inline void fixture_write(fixture *f, const char *name, const void *bytes, size_t n) {
+    /* A new file each time: ext4 writes a truncated and refilled file out to the disk, which takes milliseconds. */
+    (void)unlink(fixture_path(f, name));
     FILE *out = fopen(fixture_path(f, name), "wb");
     assert_non_null(out);
     assert_int_equal(fwrite(bytes, 1, n, out), n);
