@@ -2,6 +2,7 @@
  * MaxPool (opset 1 on; dilations and ceil_mode from 10, int8 and uint8 from 12), one to three spatial dimensions.
  * Padding never wins. A NaN wins over everything, the last of several in scan order. Of equal maxima the first in
  * scan order (D, H, W) gets the whole gradient. */
+#include "kernels/simd.h"
 #include "kernels/window.h"
 
 static status infer(ox_node *n, error *err) {
@@ -90,11 +91,23 @@ static inline float wins(float v, float best) {
     return v != v ? v : r;
 }
 
-/* 2x2 windows, stride 2 across, without padding: the case of most small networks; vectorises. */
+static inline ox_vf v_wins(ox_vf v, ox_vf best) {
+    ox_vf r = ox_v_select(v > best, v, best);
+    return ox_v_select(v != v, v, r);
+}
+
+/* 2x2 windows, stride 2 across, without padding: the case of most small networks. */
 static void plane_2x2(const float *x, float *y, const ox_window *w) {
     for (size_t oh = 0; oh < w->out[1]; oh++, y += w->out[2]) {
         const float *r0 = x + oh * w->stride[1] * w->in[2], *r1 = r0 + w->in[2];
-        for (size_t ow = 0; ow < w->out[2]; ow++) {
+        size_t ow = 0;
+        for (; ow + OX_LANES <= w->out[2]; ow += OX_LANES) {
+            ox_vf a0 = ox_v_load(r0 + 2 * ow), a1 = ox_v_load(r0 + 2 * ow + OX_LANES);
+            ox_vf b0 = ox_v_load(r1 + 2 * ow), b1 = ox_v_load(r1 + 2 * ow + OX_LANES);
+            ox_vf best = v_wins(ox_v_odd(a0, a1), ox_v_even(a0, a1));
+            ox_v_store(y + ow, v_wins(ox_v_odd(b0, b1), v_wins(ox_v_even(b0, b1), best)));
+        }
+        for (; ow < w->out[2]; ow++) {
             y[ow] = wins(r1[2 * ow + 1], wins(r1[2 * ow], wins(r0[2 * ow + 1], r0[2 * ow])));
         }
     }
@@ -166,20 +179,34 @@ static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     return STATUS_OK;
 }
 
+/* Four windows of two rows: g goes to the first place that equals the maximum m. */
+static void vjp_four(const float *r0, const float *r1, ox_vf m, ox_vf g, float *d0, float *d1) {
+    ox_vf a0 = ox_v_load(r0), a1 = ox_v_load(r0 + OX_LANES), b0 = ox_v_load(r1);
+    ox_vf b1 = ox_v_load(r1 + OX_LANES);
+    ox_vi first = ox_v_even(a0, a1) == m, second = ox_v_odd(a0, a1) == m, third = ox_v_even(b0, b1) == m;
+    ox_vi above = first | second;
+    ox_vf p0 = (ox_vf)(first & (ox_vi)g), p1 = (ox_vf)(~first & second & (ox_vi)g);
+    ox_vf p2 = (ox_vf)(~above & third & (ox_vi)g), p3 = (ox_vf)(~(above | third) & (ox_vi)g);
+    ox_v_store(d0, ox_v_load(d0) + __builtin_shufflevector(p0, p1, 0, 4, 1, 5));
+    ox_v_store(d0 + OX_LANES, ox_v_load(d0 + OX_LANES) + __builtin_shufflevector(p0, p1, 2, 6, 3, 7));
+    ox_v_store(d1, ox_v_load(d1) + __builtin_shufflevector(p2, p3, 0, 4, 1, 5));
+    ox_v_store(d1 + OX_LANES, ox_v_load(d1 + OX_LANES) + __builtin_shufflevector(p2, p3, 2, 6, 3, 7));
+}
+
 /* Windows of stride 2 both ways do not overlap: each of the four places is decided by comparisons alone. y is the
- * maximum that forward left; the first place that equals it (or, for NaN, the last NaN) gets g. */
-static void vjp_plane_2x2(const float *x, const float *y, const float *g, float *restrict dx, const ox_window *w) {
+ * maximum that forward left. Where it is NaN no place equals it and the last one gets g. */
+static void vjp_plane_2x2(const float *x, const float *y, const float *g, float *dx, const ox_window *w) {
     for (size_t oh = 0; oh < w->out[1]; oh++, y += w->out[2], g += w->out[2]) {
-        size_t at = oh * 2 * w->in[2];
+        size_t at = oh * 2 * w->in[2], ow = 0;
         const float *r0 = x + at, *r1 = r0 + w->in[2];
-        float *restrict d0 = dx + at, *restrict d1 = d0 + w->in[2];
-        for (size_t ow = 0; ow < w->out[2]; ow++) {
-            float m = y[ow], v = g[ow];
-            int a = r0[2 * ow] == m, ab = a | (r0[2 * ow + 1] == m), abc = ab | (r1[2 * ow] == m);
-            d0[2 * ow] += a ? v : 0.0F;
-            d0[2 * ow + 1] += ab ^ a ? v : 0.0F;
-            d1[2 * ow] += abc ^ ab ? v : 0.0F;
-            d1[2 * ow + 1] += abc ? 0.0F : v; /* NaN too: forward ends on a NaN */
+        float *d0 = dx + at, *d1 = d0 + w->in[2];
+        for (; ow + OX_LANES <= w->out[2]; ow += OX_LANES) {
+            vjp_four(r0 + 2 * ow, r1 + 2 * ow, ox_v_load(y + ow), ox_v_load(g + ow), d0 + 2 * ow, d1 + 2 * ow);
+        }
+        for (; ow < w->out[2]; ow++) {
+            float m = y[ow];
+            size_t place = r0[2 * ow] == m ? 0 : (r0[2 * ow + 1] == m ? 1 : (r1[2 * ow] == m ? 2 : 3));
+            (place < 2 ? d0 : d1)[2 * ow + place % 2] += g[ow];
         }
     }
 }

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "kernels/common.h"
+#include "kernels/simd.h"
 
 typedef struct layout {
     size_t outer, channels, inner; /* x seen as (outer, channels, inner); channels 1 when per tensor */
@@ -121,20 +122,50 @@ static status quantize_reference(ox_node *n, error *err) {
     return STATUS_OK;
 }
 
-/* rint for |v| < 2^22 by adding and subtracting 1.5 * 2^23 (round to nearest even is the FP environment's default,
- * which the host guards); larger values are clamped before, which changes nothing as they saturate. */
-static void quantize_run(const float *x, float scale, float zero, float lo, float hi, uint8_t *y, size_t len) {
-    const float magic = 12582912.0F;
-    for (size_t i = 0; i < len; i++) {
-        float q = x[i] / scale;
-        float v = q < 1024.0F ? q : 1024.0F;
-        v = v > -1024.0F ? v : -1024.0F;
-        v = q == q ? v : -1024.0F; /* NaN: the lowest, as in the reference */
-        v = (v + magic) - magic;
-        v += zero;
-        v = v < lo ? lo : v;
-        v = v > hi ? hi : v;
-        y[i] = (uint8_t)(int)v;
+/* Four values at once: x / scale rounded half to even plus zero, not saturated but kept inside +-1024, which lies
+ * outside of every range; NaN becomes the lowest. The sum with 1.5 * 2^23 rounds as the FP environment's default
+ * mode does, which the host guards. */
+typedef struct rounder {
+    float scale, inverse; /* inverse: 0 unless scale is a power of two, where x * inverse is x / scale exactly */
+    float zero;
+} rounder;
+
+static rounder rounder_of(float scale, float zero) {
+    int exponent = 0;
+    bool power = frexpf(scale, &exponent) == 0.5F && exponent > -100 && exponent < 100;
+    return (rounder){scale, power ? 1.0F / scale : 0.0F, zero};
+}
+
+static inline ox_vf over_scale(const rounder *r, ox_vf v) {
+    return r->inverse != 0 ? v * r->inverse : v / r->scale;
+}
+
+static inline ox_vf round_four(const rounder *r, ox_vf x) {
+    const ox_vf magic = ox_v_set(12582912.0F), far = ox_v_set(1024.0F);
+    ox_vf q = over_scale(r, x);
+    ox_vf v = ox_v_select(q < far, q, far);
+    v = ox_v_select(v > -far, v, -far);
+    v = ox_v_select(q == q, v, -far);
+    return ((v + magic) - magic) + r->zero;
+}
+
+/* The last few values of a run take the same path as the others. */
+static inline ox_vf load_some(const float *p, size_t n) {
+    float v[OX_LANES] = {0};
+    memcpy(v, p, (n < OX_LANES ? n : OX_LANES) * sizeof *v);
+    return ox_v_load(v);
+}
+
+static void quantize_run(const float *x, const rounder *r, float lo, float hi, uint8_t *y, size_t len) {
+    for (size_t i = 0; i < len; i += OX_LANES) {
+        size_t n = len - i < OX_LANES ? len - i : OX_LANES;
+        ox_vf v = round_four(r, n == OX_LANES ? ox_v_load(x + i) : load_some(x + i, n));
+        v = ox_v_select(v < lo, ox_v_set(lo), v);
+        v = ox_v_select(v > hi, ox_v_set(hi), v);
+        ox_vi q = __builtin_convertvector(v, ox_vi);
+        for (size_t k = 0; k < n; k++) {
+            y[i + k] = (uint8_t)q[k];
+        }
     }
 }
 
@@ -149,14 +180,14 @@ static status quantize_forward(ox_node *n, error *err) {
     for (size_t o = 0; o < l.outer; o++) {
         for (size_t c = 0; c < l.channels; c++) {
             size_t at = (o * l.channels + c) * l.inner;
-            quantize_run(ox_f32(n->in[0]) + at, ox_f32(n->in[1])[c], zero_at(n, c), lo, hi,
-                         (uint8_t *)n->out[0]->data + at, l.inner);
+            rounder r = rounder_of(ox_f32(n->in[1])[c], zero_at(n, c));
+            quantize_run(ox_f32(n->in[0]) + at, &r, lo, hi, (uint8_t *)n->out[0]->data + at, l.inner);
         }
     }
     return STATUS_OK;
 }
 
-static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+static status quantize_vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     float *dx = ox_grad_in(n, 0);
     const float *g = ox_grad_out(n, 0);
     if (mode != ASSAY_VJP_STRAIGHT_THROUGH || dx == NULL || g == NULL) {
@@ -166,15 +197,48 @@ static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     TRY(get_layout(n, &l, err));
     float lo = 0, hi = 0;
     range_of(n->out[0]->dtype, &lo, &hi);
-    for (size_t o = 0, i = 0; o < l.outer; o++) {
+    for (size_t i = 0; i < n->out[0]->n; i++) {
+        size_t c = i / l.inner % l.channels;
+        float scale = ox_f32(n->in[1])[c];
+        double v = unsaturated(n->in[0], i, scale, zero_at(n, c));
+        if (v >= (double)lo && v <= (double)hi) {
+            dx[i] += g[i] / scale;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void quantize_vjp_run(const float *x, const rounder *r, float lo, float hi, const float *g, float *dx,
+                             size_t len) {
+    for (size_t i = 0; i < len; i += OX_LANES) {
+        size_t n = len - i < OX_LANES ? len - i : OX_LANES;
+        ox_vf v = round_four(r, n == OX_LANES ? ox_v_load(x + i) : load_some(x + i, n));
+        ox_vf d = over_scale(r, n == OX_LANES ? ox_v_load(g + i) : load_some(g + i, n));
+        d = ox_v_select((v >= lo) & (v <= hi), d, ox_v_set(0));
+        if (n == OX_LANES) {
+            ox_v_store(dx + i, ox_v_load(dx + i) + d);
+        }
+        for (size_t k = 0; n < OX_LANES && k < n; k++) {
+            dx[i + k] += d[k];
+        }
+    }
+}
+
+static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    float *dx = ox_grad_in(n, 0);
+    const float *g = ox_grad_out(n, 0);
+    if (mode != ASSAY_VJP_STRAIGHT_THROUGH || dx == NULL || g == NULL || n->in[0]->dtype != ASSAY_F32) {
+        return quantize_vjp_reference(n, mode, err);
+    }
+    layout l;
+    TRY(get_layout(n, &l, err));
+    float lo = 0, hi = 0;
+    range_of(n->out[0]->dtype, &lo, &hi);
+    for (size_t o = 0; o < l.outer; o++) {
         for (size_t c = 0; c < l.channels; c++) {
-            float scale = ox_f32(n->in[1])[c], zero = zero_at(n, c);
-            for (size_t k = 0; k < l.inner; k++, i++) {
-                double v = unsaturated(n->in[0], i, scale, zero);
-                if (v >= (double)lo && v <= (double)hi) {
-                    dx[i] += g[i] / scale;
-                }
-            }
+            size_t at = (o * l.channels + c) * l.inner;
+            rounder r = rounder_of(ox_f32(n->in[1])[c], zero_at(n, c));
+            quantize_vjp_run(ox_f32(n->in[0]) + at, &r, lo, hi, g + at, dx + at, l.inner);
         }
     }
     return STATUS_OK;
@@ -233,16 +297,18 @@ static status dequantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     for (size_t o = 0, i = 0; o < l.outer; o++) {
         for (size_t c = 0; c < l.channels; c++) {
             float scale = ox_f32(n->in[1])[c], zero = zero_at(n, c);
+            size_t end = i + l.inner;
+            for (size_t k = i; dx != NULL && k < end; k++) {
+                dx[k] += g[k] * scale;
+            }
             double sum = 0;
-            for (size_t k = 0; k < l.inner; k++, i++) {
-                if (dx != NULL) {
-                    dx[i] += g[i] * scale;
-                }
-                sum += (double)g[i] * (ox_at(n->in[0], i) - (double)zero);
+            for (size_t k = i; ds != NULL && k < end; k++) {
+                sum += (double)g[k] * (ox_at(n->in[0], k) - (double)zero);
             }
             if (ds != NULL) {
                 ds[c] += (float)sum;
             }
+            i = end;
         }
     }
     return STATUS_OK;
@@ -259,7 +325,8 @@ const ox_kernel ox_kernel_quantize_linear = {.op = "QuantizeLinear",
                                              .infer = quantize_infer,
                                              .forward = quantize_forward,
                                              .forward_reference = quantize_reference,
-                                             .vjp = quantize_vjp};
+                                             .vjp = quantize_vjp,
+                                             .vjp_reference = quantize_vjp_reference};
 
 const ox_kernel ox_kernel_dequantize_linear = {.op = "DequantizeLinear",
                                                .min_opset = 10,

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernels/common.h"
+#include "kernels/simd.h"
 
 #define LEAKY_SLOPE 0.1f /* what a dead rectifier passes in ASSAY_VJP_LEAKY (assay/plugin.h) */
 
@@ -28,7 +29,12 @@ static status relu_forward(ox_node *n, error *err) {
     }
     const float *x = n->in[0]->data;
     float *y = n->out[0]->data;
-    for (size_t i = 0, len = n->out[0]->n; i < len; i++) {
+    size_t i = 0, len = n->out[0]->n;
+    for (; i + OX_LANES <= len; i += OX_LANES) {
+        ox_vf v = ox_v_load(x + i);
+        ox_v_store(y + i, ox_v_select(v < 0, ox_v_set(0), v));
+    }
+    for (; i < len; i++) {
         y[i] = x[i] < 0 ? 0 : x[i];
     }
     return STATUS_OK;
@@ -55,8 +61,15 @@ static status relu_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
         return relu_vjp_reference(n, mode, err);
     }
     const float *restrict x = n->in[0]->data;
-    for (size_t i = 0, len = n->out[0]->n; i < len; i++) {
-        float dead = mode == ASSAY_VJP_LEAKY ? LEAKY_SLOPE * g[i] : 0;
+    const float slope = mode == ASSAY_VJP_LEAKY ? LEAKY_SLOPE : 0;
+    const ox_vi pass = slope > 0 ? (ox_vi){-1, -1, -1, -1} : (ox_vi){0, 0, 0, 0};
+    size_t i = 0, len = n->out[0]->n;
+    for (; i + OX_LANES <= len; i += OX_LANES) {
+        ox_vf v = ox_v_load(g + i), dead = (ox_vf)((ox_vi)(v * slope) & pass); /* never NaN * 0 */
+        ox_v_store(dx + i, ox_v_load(dx + i) + ox_v_select(ox_v_load(x + i) > 0, v, dead));
+    }
+    for (; i < len; i++) {
+        float dead = slope > 0 ? slope * g[i] : 0;
         dx[i] += x[i] > 0 ? g[i] : dead;
     }
     return STATUS_OK;
