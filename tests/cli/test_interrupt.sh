@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# SIGINT ends a run cleanly; the same command resumes it. A worker killed from outside is no outcome of its model.
+. "$ASSAY_SOURCE_DIR/tests/cli/lib.sh"
+
+cat >eval.yaml <<YAML
+store: s.db
+shard: 128
+datasets: [fashion-mnist]
+models:
+  - {name: cnn, path: $root/examples/models/fashion-cnn-fp32.onnx}
+suites: {accuracy: {}}
+YAML
+"$ASSAY" run eval.yaml >out.txt 2>err.txt &
+pid=$!
+n=0
+while [ $n -lt 200 ] && [ ! -f s.db ]; do sleep 0.02; n=$((n + 1)); done
+sleep 0.3
+kill -INT $pid
+wait $pid
+[ $? -eq 130 ] || fail "exit code after SIGINT"
+says err.txt "the same command resumes it"
+expect 0 "$ASSAY" runs --store s.db
+says out.txt "interrupted"
+
+"$ASSAY" run eval.yaml >out.txt 2>err.txt &
+pid=$!
+sleep 0.4
+pkill -9 -P $pid 2>/dev/null # its workers
+wait $pid
+[ $? -eq 0 ] || fail "a worker killed from outside ended the run"
+says out.txt "CRASHED 0"
+done_testing
