@@ -216,6 +216,9 @@ static status admit(const store *s, const identity *id, store_mode mode, error *
     if (blank && mode == STORE_WRITE) {
         return STATUS_OK;
     }
+    if (blank) {
+        return error_set(err, STATUS_IO, "%s: an empty database: nothing was stored in it yet", s->path);
+    }
     if (id->application_id != STORE_APPLICATION_ID) {
         return error_set(err, STATUS_REFUSED,
                          "%s: a database of another application (application_id 0x%08" PRIx64
