@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# The command that docs/PLUGIN_ABI.md and the head of plugins/skeleton/skeleton.c give really builds a plug-in that
+# passes validation.   cmake -D SOURCE=... -D WORK=... -D CC=... -D DRIVER=... -P build_skeleton.cmake
+set(pattern "gcc -std=c11 .*skeleton\\.so$")
+file(STRINGS ${SOURCE}/docs/PLUGIN_ABI.md in_docs REGEX "${pattern}" LIMIT_COUNT 1)
+file(STRINGS ${SOURCE}/plugins/skeleton/skeleton.c in_source REGEX "${pattern}" LIMIT_COUNT 1)
+string(REGEX REPLACE "^[ *]*(gcc.*)$" "\\1" in_docs "${in_docs}")
+string(REGEX REPLACE "^[ *]*(gcc.*)$" "\\1" in_source "${in_source}")
+if(in_docs STREQUAL "" OR NOT in_docs STREQUAL in_source)
+  message(FATAL_ERROR "docs: \"${in_docs}\"\nskeleton.c: \"${in_source}\"")
+endif()
+file(MAKE_DIRECTORY ${WORK})
+string(REPLACE "-o skeleton.so" "-o ${WORK}/skeleton.so" command "${in_docs}")
+string(REGEX REPLACE "^gcc " "" command "${command}")
+separate_arguments(command UNIX_COMMAND "${command}")
+execute_process(COMMAND ${CC} ${command} WORKING_DIRECTORY ${SOURCE} RESULT_VARIABLE rc)
+if(NOT rc EQUAL 0)
+  message(FATAL_ERROR "the documented command fails: ${command}")
+endif()
+execute_process(COMMAND ${DRIVER} ${WORK}/skeleton.so ${SOURCE}/plugins/skeleton/corners.weights RESULT_VARIABLE rc)
+if(NOT rc EQUAL 0)
+  message(FATAL_ERROR "the plug-in that the documented command builds does not validate")
+endif()
