@@ -102,6 +102,13 @@ def beta_inv_rows():
     return rows
 
 
+def t_quantile(p, df):
+    lower = min(mp.mpf(p), 1 - mp.mpf(p))
+    g = lambda t: mp.log(betainc(mp.mpf(df) / 2, mp.mpf(1) / 2, df / (df + t * t)) / 2) - mp.log(lower)
+    t = mp.findroot(g, mp.mpf(float(stats.t.ppf(float(lower), df))))
+    return t if p < 0.5 else -t
+
+
 def special_rows():
     rows = beta_rows() + beta_inv_rows()
     for x in [1e-5, 0.1, 0.5, 1.5, 3.7, 10.0, 123.4, 1e4, 1e8, 1e15]:
@@ -139,10 +146,7 @@ def special_rows():
                 close(v, stats.t.cdf(t, df), 1e-7)
                 rows.append(("t_cdf", t, df, 0.0, v))
         for p in [0.005, 0.025, 0.3, 0.9]:
-            lower = mp.mpf(min(p, 1 - p))
-            g = lambda t: mp.log(betainc(mp.mpf(df) / 2, mp.mpf(1) / 2, df / (df + t * t)) / 2) - mp.log(lower)
-            t = mp.findroot(g, mp.mpf(float(stats.t.ppf(float(lower), df))))
-            rows.append(("t_quantile", p, df, 0.0, t if p < 0.5 else -t))
+            rows.append(("t_quantile", p, df, 0.0, t_quantile(p, df)))
     return rows
 
 
@@ -213,7 +217,9 @@ def interval_rows():
         rows.append(("paired_difference", float(b), float(c), float(n), 0.95, lo, hi))
     for mean, var, n in [(0.25, 0.5, 10), (-3.0, 2.0, 2), (0.31, 1.7, 10000)]:
         lo, hi = stats.t.interval(0.95, n - 1, mean, (var / n) ** 0.5)
-        rows.append(("mean_t", mean, var, float(n), 0.95, float(lo), float(hi)))
+        half = -t_quantile((1 - mp.mpf(0.95)) / 2, n - 1) * mp.sqrt(mp.mpf(var) / n)
+        close(mean - half, lo), close(mean + half, hi)
+        rows.append(("mean_t", mean, var, float(n), 0.95, mean - half, mean + half))
     return rows
 
 
