@@ -113,14 +113,15 @@ const char *const store_migration_001[] = {
     " FROM run r JOIN build b ON b.build_id = r.build_id JOIN host h ON h.host_id = r.host_id",
 
     "CREATE VIEW v_item AS SELECT r.run_id, r.run_uid, r.label AS run_label, i.item_id, i.item_key,"
-    " ri.model_name AS model, m.sha256 AS model_sha256, p.name AS plugin, p.version AS plugin_version,"
+    " ri.model_name AS model, rm.variant_of, m.sha256 AS model_sha256, p.name AS plugin, p.version AS plugin_version,"
     " d.name AS dataset, d.split, s.name AS suite, s.version AS suite_version, i.i_shard, i.i_first, i.n_expected,"
     " i.n_observed, i.outcome, i.reason, ri.reused,"
     " (SELECT count(*) FROM item_attempt a WHERE a.item_id = i.item_id) AS n_attempts, i.numeric_env,"
     " i.comparability_key, i.decisions_digest, i.results_digest FROM run_item ri"
     " JOIN run r ON r.run_id = ri.run_id JOIN item i ON i.item_id = ri.item_id"
     " JOIN model m ON m.model_id = i.model_id JOIN plugin p ON p.plugin_id = i.plugin_id"
-    " JOIN dataset d ON d.dataset_id = i.dataset_id JOIN suite s ON s.suite_id = i.suite_id",
+    " JOIN dataset d ON d.dataset_id = i.dataset_id JOIN suite s ON s.suite_id = i.suite_id"
+    " LEFT JOIN run_model rm ON rm.run_id = ri.run_id AND rm.model_name = ri.model_name",
 
     "CREATE VIEW v_observation AS SELECT r.run_id, r.run_uid, r.label AS run_label, ri.model_name AS model,"
     " d.name AS dataset, d.split, s.name AS suite, c.key AS condition, c.kind AS condition_kind, c.severity,"

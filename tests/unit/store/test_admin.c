@@ -21,6 +21,7 @@ static store *make_store(const char *path, fixture_ids *id, int64_t run[2]) {
             append_examples(s, item, id->clean, 0, 100, 5 + k, true);
             end_item(s, id, item, OUTCOME_OK, NULL);
             ok(store_run_item(s, run[r], item, models[r][k], r == 1 && k == 0, &err));
+            ok(store_run_model(s, run[r], models[r][k], k == 0 ? "" : models[r][0], &err));
         }
         ok(store_run_event(s, run[r], "info", "test", "=1+1", &err));
         store_metric m = {.run_id = run[r],
@@ -140,7 +141,7 @@ static void exports_escape(void **state) {
 static const char *const public_names[] = {
     "build",         "host",     "model",           "plugin",       "dataset",   "suite",         "condition", "run",
     "run_event",     "item",     "run_item",        "item_attempt", "metric",    "observation",   "v_run",     "v_item",
-    "v_observation", "v_metric", "observation_vec", "v_flips",      "v_outcome", "v_leaderboard",
+    "v_observation", "v_metric", "observation_vec", "v_flips",      "v_outcome", "v_leaderboard", "run_model",
 };
 
 static void everything_exports(void **state) {

@@ -149,6 +149,38 @@ static void unfinished_items_resume(void **state) {
     arena_free(&a);
 }
 
+/* What a worker finds out about a model, what the config says of it, and one item's rows whatever its outcome. */
+static void models_and_single_items(void **state) {
+    fixture_ids id;
+    arena a = {0};
+    store *s = open_new(state, &id);
+    int64_t run = put_run(s, &id, "one", "");
+    int64_t item = put_item(s, &id, run, "cnn", 0, 10), n_flagged = -1;
+    ok(store_run_model(s, run, "cnn", "base", &err));
+    ok(store_set_model_json(s, put_model(s, "cnn"), "{\"macs\":5}", &err));
+    observation o = example_row(4, 7, NULL);
+    o.flags = OBS_TIE;
+    ok(store_append(s, item, &id.clean, &o, 1, &err));
+    append_examples(s, item, id.clean, 0, 4, 7, false);
+    end_item(s, &id, item, OUTCOME_CRASHED, "signal 11");
+    ok(store_item_count_flag(s, item, OBS_TIE | OBS_NONFINITE, &n_flagged, &err));
+    assert_int_equal(n_flagged, 1);
+    store_group *g;
+    size_t n;
+    store_columns c;
+    ok(store_groups(s, run, &a, &g, &n, &err));
+    assert_int_equal(n, 1);
+    assert_string_equal(g->variant_of, "base");
+    assert_string_equal(g->model_json, "{\"macs\":5}");
+    ok(store_load_columns(s, run, g, "", false, &a, &c, &err));
+    assert_int_equal(c.n, 0);
+    ok(store_load_item_columns(s, item, "", false, &a, &c, &err));
+    assert_int_equal(c.n, 5);
+    assert_int_equal(c.flags[4], OBS_TIE);
+    store_close(s);
+    arena_free(&a);
+}
+
 /* With two conditions and two repeats an example counts once all four rows are there. */
 static void conditions_and_repeats(void **state) {
     fixture_ids id;
@@ -384,6 +416,7 @@ int main(void) {
         T(missing_values_are_null_with_flags),
         T(unfinished_items_resume),
         T(conditions_and_repeats),
+        T(models_and_single_items),
         T(only_judged_outcomes_are_loaded),
         T(metrics_come_back),
         T(runs_are_found),
