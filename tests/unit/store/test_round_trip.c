@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is put comes back: parents, runs, items, observations, groups, columns, metrics, digests. */
+#include "base/io.h"
 #include "store_fixture.h"
 
 static store *open_new(void **state, fixture_ids *id) {
@@ -408,6 +409,29 @@ static void digests(void **state) {
     assert_string_not_equal(results[0], results[2]);
 }
 
+/* The layout of docs/STORE.md, as an independent program understands it (tests/golden/store/make_digests.py). */
+static void digests_follow_the_documentation(void **state) {
+    fixture_ids id;
+    store *s = open_new(state, &id);
+    char decisions[65], results[65], path[1024], *golden;
+    int64_t run = put_run(s, &id, "one", "");
+    for (int64_t shard = 0; shard < 3; shard++) {
+        int64_t item = put_item(s, &id, run, "cnn", shard, 10);
+        append_examples(s, item, id.clean, 10 * shard, 10, 7, true);
+        end_item(s, &id, item, OUTCOME_OK, NULL);
+    }
+    ok(store_run_digests(s, run, decisions, results, &err));
+    const char *root = getenv("ASSAY_SOURCE_DIR");
+    size_t n;
+    snprintf(path, sizeof path, "%s/tests/golden/store/digests.txt", root != NULL ? root : ".");
+    ok(io_read_file(path, 4096, &golden, &n, &err));
+    assert_int_equal(n, 130);
+    assert_memory_equal(golden, decisions, 64);
+    assert_memory_equal(golden + 65, results, 64);
+    mem_free(golden);
+    store_close(s);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
@@ -422,6 +446,7 @@ int main(void) {
         T(runs_are_found),
         T(ambiguous_prefix_is_refused),
         T(digests),
+        T(digests_follow_the_documentation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
