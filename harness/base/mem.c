@@ -10,7 +10,7 @@ static size_t round_up(size_t n) {
 }
 
 static void *aligned_zeroed(size_t n_bytes) {
-    if (n_bytes > SIZE_MAX - MEM_ALIGN) {
+    if (n_bytes > PTRDIFF_MAX - MEM_ALIGN) { /* no object may be larger */
         return NULL;
     }
     size_t n = round_up(n_bytes == 0 ? 1 : n_bytes);

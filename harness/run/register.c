@@ -155,10 +155,13 @@ status registered_make(registered *r, const plan *p, store *s, const char *blas_
 /* A run is an event, not a content: its uid is a hash of the plan and of when and where it happened. */
 static char *new_run_uid(const plan *p, arena *a) {
     uint8_t nonce[16] = {0};
-    (void)getrandom(nonce, sizeof nonce, 0);
+    if (getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce) {
+        nonce[0] = 1; /* time and process still tell two runs apart */
+    }
     digest *d = digest_new();
     digest_field(d, "plan", p->sha256.bytes, DIGEST_BYTES);
     digest_field_u64(d, "time", (uint64_t)clock_wall_ns());
+    digest_field_u64(d, "pid", (uint64_t)getpid());
     digest_field(d, "nonce", nonce, sizeof nonce);
     digest_value v = digest_finish(d);
     return arena_printf(a, "%.16s", hex_of(a, &v));

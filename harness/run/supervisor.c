@@ -280,7 +280,7 @@ static status bury_worker(supervisor *s, slot *sl, error *err) {
 
 static status condemn(supervisor *s, slot *sl, outcome o, const char *reason, error *err) {
     sl->verdict = o;
-    (void)snprintf(sl->reason, sizeof sl->reason, "%s", reason);
+    (void)snprintf(sl->reason, sizeof sl->reason, "%.255s", reason);
     return bury_worker(s, sl, err);
 }
 

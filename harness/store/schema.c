@@ -34,7 +34,7 @@ static status copy_before(store *s, int64_t version, error *err) {
 }
 
 static status check_foreign_keys(store *s, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s, "PRAGMA foreign_key_check", &q, err));
     bool row;
     status st = store_sql_step(s, q, &row, err);

@@ -41,7 +41,7 @@ static const char *text_of(sqlite3_stmt *q, int i) {
 }
 
 static status check_integrity(checker *c, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(c->s, "PRAGMA integrity_check", &q, err));
     bool row = false;
     status st;
@@ -55,7 +55,7 @@ static status check_integrity(checker *c, error *err) {
 }
 
 static status check_references(checker *c, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(c->s, "PRAGMA foreign_key_check", &q, err));
     bool row = false;
     status st;
@@ -67,7 +67,7 @@ static status check_references(checker *c, error *err) {
 }
 
 static status check_vectors(checker *c, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(c->s,
                           "SELECT v.item_id, count(*) FROM observation_vec v WHERE NOT EXISTS (SELECT 1 FROM"
                           " observation o WHERE o.item_id = v.item_id AND o.condition_id = v.condition_id AND"
@@ -103,7 +103,7 @@ static status check_item(checker *c, int64_t item_id, const char *key, const cha
 }
 
 static status check_items(checker *c, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(c->s,
                           "SELECT item_id, item_key, outcome, decisions_digest, results_digest FROM item"
                           " ORDER BY item_key",
@@ -171,7 +171,7 @@ static status sync_file(const char *path, error *err) {
 /* VACUUM uses SQLite's own functions only, so json_valid of store_json.c does not help here: the schema is trusted for
  * as long as it takes, which lets in nothing but built-in functions. `into`: NULL for the file itself. */
 static status vacuum(store *s, const char *into, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_prepare(s, into != NULL ? "VACUUM INTO ?1" : "VACUUM", &q, err));
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, NULL);
@@ -216,7 +216,7 @@ static status choose_runs(store *s, int64_t keep, const int64_t *run_ids, size_t
     TRY(store_sql_exec(s, "CREATE TEMP TABLE IF NOT EXISTS prune_item (item_id INTEGER PRIMARY KEY)", err));
     TRY(store_sql_exec(s, "DELETE FROM temp.prune_run", err));
     TRY(store_sql_exec(s, "DELETE FROM temp.prune_item", err));
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     const char *sql = n_run_ids > 0 ? "INSERT OR IGNORE INTO temp.prune_run SELECT run_id FROM run WHERE run_id = ?1"
                                     : "INSERT INTO temp.prune_run SELECT run_id FROM run"

@@ -13,7 +13,7 @@ typedef struct group_item {
 
 static status list_items(store *s, int64_t run_id, const store_group *g, group_item **items, size_t *n,
                          size_t *n_expected, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_get(s, SQL_GROUP_ITEMS, &q, err));
     TRY(store_sql_bind(s, q, err, "ieiii", run_id, g->model_name, g->model_id, g->dataset_id, g->suite_id));
     size_t cap = 0;
@@ -32,7 +32,7 @@ static status list_items(store *s, int64_t run_id, const store_group *g, group_i
 }
 
 static status count_item(store *s, group_item *it, int64_t condition_id, bool want_logits, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_get(s, SQL_COUNT_ROWS, &q, err));
     TRY(store_sql_bind(s, q, err, "ii", it->item_id, condition_id));
@@ -111,7 +111,7 @@ static int32_t class_or_none(sqlite3_stmt *q, int i) {
 /* At most `cap` rows in all: another process may have added some since they were counted. */
 static status load_item(store *s, const group_item *it, int64_t condition_id, store_columns *c, size_t cap,
                         error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_get(s, c->logits != NULL ? SQL_LOAD_ROWS_VECS : SQL_LOAD_ROWS, &q, err));
     TRY(store_sql_bind(s, q, err, "ii", it->item_id, condition_id));
     bool row = false;
@@ -212,7 +212,7 @@ static status load_all(store *s, group_item *items, size_t n_items, int64_t cond
 /* Nothing if there is no such condition. */
 static status load_condition(store *s, group_item *items, size_t n_items, const char *condition_key, bool want_logits,
                              arena *a, store_columns *out, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     const char *key = condition_key == NULL || condition_key[0] == '\0' ? "clean" : condition_key;
     TRY(store_sql_get(s, SQL_FIND_CONDITION, &q, err));

@@ -71,7 +71,7 @@ static int by_key(const void *a, const void *b) {
 }
 
 static status condition_key(store *s, int64_t id, char **key, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_get(s, SQL_CONDITION_KEY, &q, err));
     TRY(store_sql_bind(s, q, err, "i", id));
@@ -171,7 +171,7 @@ static int64_t int_or(sqlite3_stmt *q, int i, int64_t missing) {
 
 static status digest_condition(store *s, int64_t item_id, const condition_ref *c, hasher *decisions, hasher *results,
                                int64_t *n_rows, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     vec_cursor v = {0};
     hasher_field_str(decisions, "condition", c->key);
     hasher_field_str(results, "condition", c->key);
@@ -204,7 +204,7 @@ static status digest_condition(store *s, int64_t item_id, const condition_ref *c
 /* What the item is, free of the machine: model, what the numbers may be compared with, and its block. */
 static status add_identity(store *s, int64_t item_id, const char *outcome_word, digest *d, int64_t *n_conditions,
                            int64_t *n_repeats, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_get(s, SQL_ITEM_IDENTITY, &q, err));
     TRY(store_sql_bind(s, q, err, "i", item_id));
@@ -227,7 +227,7 @@ static status add_identity(store *s, int64_t item_id, const char *outcome_word, 
 }
 
 static status count_rows(store *s, int64_t item_id, int64_t condition_id, int64_t *n_rows, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_get(s, SQL_COUNT_ROWS, &q, err));
     TRY(store_sql_bind(s, q, err, "ii", item_id, condition_id));
@@ -287,7 +287,7 @@ status store_digest_item(store *s, int64_t item_id, const char *outcome_word, st
 /* Digest over the items' digests in ascending order; "" when an item has none yet or there are none. */
 static status run_digest(store *s, int64_t run_id, const char *sql, const char *tag, char out[65], error *err) {
     out[0] = '\0';
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s, sql, &q, err));
     status st = store_sql_bind(s, q, err, "i", run_id);
     digest *d = digest_new();

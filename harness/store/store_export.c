@@ -117,7 +117,7 @@ static status write_out(strbuf *b, int fd, error *err) {
 
 /* The name is looked up among the tables and views before it gets into SQL. */
 static status check_name(store *s, const char *name, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s,
                           "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%'"
                           " ORDER BY type DESC, name",
@@ -183,7 +183,7 @@ status store_export(store *s, const char *table_or_view, const char *format, int
         strbuf_addn(&sql, p, 1);
     }
     strbuf_add(&sql, "\"");
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     status st = store_sql_prepare(s, strbuf_str(&sql), &q, err);
     strbuf_free(&sql);
     TRY(st);

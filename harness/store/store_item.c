@@ -10,7 +10,7 @@
 status store_item_examples(store *s, int64_t item_id, arena *a, int64_t **i_example, size_t *n, error *err) {
     *i_example = NULL;
     *n = 0;
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_get(s, SQL_EXAMPLES, &q, err));
     TRY(store_sql_bind(s, q, err, "i", item_id));
     int64_t *found = NULL;
@@ -32,7 +32,7 @@ status store_item_examples(store *s, int64_t item_id, arena *a, int64_t **i_exam
 
 status store_item_find(store *s, const char *item_key, store_item_state *out, error *err) {
     memset(out, 0, sizeof *out);
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_get(s, SQL_FIND_ITEM, &q, err));
     TRY(store_sql_bind(s, q, err, "e", item_key));
@@ -200,7 +200,7 @@ static status put_attempt(store *s, int64_t item_id, outcome o, const char *reas
 }
 
 static status check_complete(store *s, int64_t item_id, int64_t n_observed, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_get(s, SQL_ITEM_IDENTITY, &q, err));
     TRY(store_sql_bind(s, q, err, "i", item_id));
@@ -243,7 +243,7 @@ status store_set_model_json(store *s, int64_t model_id, const char *json, error 
 }
 
 status store_item_count_flag(store *s, int64_t item_id, uint32_t flags, int64_t *n, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     *n = 0;
     TRY(store_sql_get(s, SQL_COUNT_FLAG, &q, err));

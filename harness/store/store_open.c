@@ -58,8 +58,10 @@ static status lock_once(store *s, bool *retry, error *err) {
     }
     char text[32];
     int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
-        (void)ftruncate(fd, 0) /* the id is a courtesy: a full disk does not take the lock away */;
+    bool named = ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) == n;
+    if (!named && ftruncate(fd, 0) != 0) {
+        s->lock_fd = fd; /* the id is a courtesy: a full disk does not take the lock away */
+        return STATUS_OK;
     }
     s->lock_fd = fd;
     return STATUS_OK;
@@ -241,7 +243,7 @@ static status admit(const store *s, const identity *id, store_mode mode, error *
 
 /* WAL does not work on network file systems; SQLite then answers with the mode it kept. */
 static status set_journal(store *s, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s, "PRAGMA journal_mode = WAL", &q, err));
     bool row;
     status st = store_sql_step(s, q, &row, err);

@@ -7,7 +7,7 @@
 
 /* id of the row whose natural key is `key`, or 0. */
 static status find(store *s, store_sql id, const char *key, int64_t *row_id, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     bool row;
     TRY(store_sql_get(s, id, &q, err));
     TRY(store_sql_bind(s, q, err, "e", key));
@@ -28,7 +28,7 @@ static status put(store *s, store_sql find_id, store_sql put_id, const char *key
         return STATUS_OK;
     }
     TRY(store_begin(s, err));
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_get(s, put_id, &q, err));
     va_list ap;
     va_start(ap, types);

@@ -17,7 +17,7 @@
 #define NEWEST_FIRST " ORDER BY r.started_at DESC, r.run_id DESC"
 
 static status count_items(store *s, store_run_row *r, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s,
                           "SELECT i.outcome, ri.reused, count(*) FROM run_item ri JOIN item i ON i.item_id = ri.item_id"
                           " WHERE ri.run_id = ?1 GROUP BY 1, 2",
@@ -72,7 +72,7 @@ static status load_runs(store *s, sqlite3_stmt *q, arena *a, store_run_row **out
 }
 
 status store_runs(store *s, arena *a, store_run_row **out, size_t *n, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     *out = NULL;
     *n = 0;
     TRY(store_sql_prepare(s, RUN_COLUMNS NEWEST_FIRST, &q, err));
@@ -236,7 +236,7 @@ static void group_finish(arena *a, store_group *g, group_state *t) {
 status store_groups(store *s, int64_t run_id, arena *a, store_group **out, size_t *n, error *err) {
     *out = NULL;
     *n = 0;
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s, group_sql, &q, err));
     store_group *groups = NULL;
     group_state t = {0};
@@ -292,7 +292,7 @@ static void read_metric(sqlite3_stmt *q, arena *a, store_metric *m) {
 status store_metrics(store *s, int64_t run_id, arena *a, store_metric **out, size_t *n, error *err) {
     *out = NULL;
     *n = 0;
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s,
                           "SELECT model_name, dataset, suite, condition, metric, name, slice, ci_method, unit, better,"
                           " reason, value, lo, hi, level, run_id, metric_version, n, flags FROM metric"

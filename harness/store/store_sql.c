@@ -130,7 +130,7 @@ status store_sql_step(store *s, sqlite3_stmt *q, bool *row, error *err) {
 }
 
 status store_sql_run(store *s, store_sql id, error *err, const char *types, ...) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_get(s, id, &q, err));
     va_list ap;
     va_start(ap, types);
@@ -144,7 +144,7 @@ status store_sql_run(store *s, store_sql id, error *err, const char *types, ...)
 }
 
 status store_sql_int(store *s, const char *sql, int64_t *out, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s, sql, &q, err));
     bool row;
     status st = store_sql_step(s, q, &row, err);
@@ -154,7 +154,7 @@ status store_sql_int(store *s, const char *sql, int64_t *out, error *err) {
 }
 
 status store_sql_exec(store *s, const char *sql, error *err) {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q = NULL;
     TRY(store_sql_prepare(s, sql, &q, err));
     bool row = true;
     status st = STATUS_OK;
