@@ -6,8 +6,9 @@
 
 typedef struct conv_state {
     ox_conv_shape s;
-    ox_conv_dnnl *fast; /* NULL: reference loops (float64, empty tensors) */
-    bool fixed;         /* weights reordered at prepare */
+    ox_conv_dnnl *fast;     /* NULL: reference loops (float64, empty tensors) */
+    ox_conv_narrow *narrow; /* NULL: oneDNN's backward pass */
+    bool fixed;             /* weights reordered at prepare */
     bool want_vjp;
     float *dx; /* one example's gradient before it is added */
 } conv_state;
@@ -54,6 +55,7 @@ static void release(ox_node *n) {
     conv_state *st = n->state;
     if (st != NULL) {
         ox_conv_dnnl_destroy(st->fast);
+        ox_conv_narrow_destroy(st->narrow);
         mem_free(st->dx);
         mem_free(st);
         n->state = NULL;
@@ -67,10 +69,14 @@ static status load_weights(const ox_node *n, conv_state *st, error *err) {
 
 static status prepare_fast(ox_node *n, conv_state *st, bool want_vjp, error *err) {
     const ox_tensor *b = ox_input(n, 2);
-    TRY(ox_conv_dnnl_create(&st->s, b != NULL, want_vjp, &st->fast, err));
+    bool narrow = want_vjp && ox_conv_narrow_pays(&st->s);
+    TRY(ox_conv_dnnl_create(&st->s, b != NULL, want_vjp && !narrow, &st->fast, err));
     st->fixed = n->in[1]->is_const && (b == NULL || b->is_const);
     if (st->fixed) {
         TRY(load_weights(n, st, err));
+    }
+    if (narrow) {
+        return ox_conv_narrow_create(&st->s, &st->narrow, err);
     }
     if (want_vjp) {
         st->dx = mem_try(st->s.c_in * st->s.w.in_plane, sizeof(float), "gradient", err);
@@ -205,10 +211,14 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
         return STATUS_OK;
     }
     size_t x_step = st->s.c_in * st->s.w.in_plane, y_step = st->s.c_out * st->s.w.out_plane;
-    for (size_t b = 0; dx != NULL && b < st->s.batch; b++) {
-        TRY(ox_conv_dnnl_backward(st->fast, g + b * y_step, st->dx, err));
+    for (size_t b = 0; dx != NULL && b < st->s.batch; b++, dx += x_step, g += y_step) {
+        if (st->narrow != NULL) {
+            ox_conv_narrow_backward(st->narrow, n->in[1]->data, g, dx);
+            continue;
+        }
+        TRY(ox_conv_dnnl_backward(st->fast, g, st->dx, err));
         for (size_t i = 0; i < x_step; i++) {
-            dx[b * x_step + i] += st->dx[i];
+            dx[i] += st->dx[i];
         }
     }
     vjp_loops(n, false, true); /* weights are constants in every inference graph: no fast path */

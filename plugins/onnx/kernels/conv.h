@@ -21,4 +21,13 @@ status ox_conv_dnnl_forward(ox_conv_dnnl *c, const float *x, float *y, error *er
 /* dx is overwritten. */
 status ox_conv_dnnl_backward(ox_conv_dnnl *c, const float *dy, float *dx, error *err);
 
+/* The gradient of the input where it has few channels (a first layer), for which oneDNN's backward pass leaves most
+ * lanes empty: columns (C * taps, output plane) = W^T dy by ox_gemm, then summed into the image. */
+typedef struct ox_conv_narrow ox_conv_narrow;
+bool ox_conv_narrow_pays(const ox_conv_shape *s);
+status ox_conv_narrow_create(const ox_conv_shape *s, ox_conv_narrow **out, error *err);
+void ox_conv_narrow_destroy(ox_conv_narrow *c);
+/* One example; ADDS to dx. */
+void ox_conv_narrow_backward(ox_conv_narrow *c, const float *weights, const float *dy, float *dx);
+
 #endif

@@ -124,11 +124,14 @@ static status port_create(port *p, dnnl_engine_t engine, const dnnl_memory_desc_
     return STATUS_OK;
 }
 
+/* forward_training also where no gradient is wanted: the two kinds choose different implementations, and a prediction
+ * should not depend on what else a session may be asked. (It was also the faster one: 4.1 against 6.3 us for
+ * 1 -> 16 channels, 28x28, AVX-512.) */
 static status create_forward(ox_conv_dnnl *c, const descs *d, bool bias, error *err) {
     dnnl_convolution_desc_t cd;
-    CHECK(dnnl_dilated_convolution_forward_desc_init(&cd, c->want_vjp ? dnnl_forward_training : dnnl_forward_inference,
-                                                     dnnl_convolution_direct, &d->x_any, &d->w_any, bias ? &d->b : NULL,
-                                                     &d->y_any, d->strides, d->dilates, d->lo, d->hi));
+    CHECK(dnnl_dilated_convolution_forward_desc_init(&cd, dnnl_forward_training, dnnl_convolution_direct, &d->x_any,
+                                                     &d->w_any, bias ? &d->b : NULL, &d->y_any, d->strides, d->dilates,
+                                                     d->lo, d->hi));
     direction *f = &c->forward;
     CHECK(dnnl_primitive_desc_create(&f->pd, &cd, NULL, c->engine, NULL));
     CHECK(dnnl_primitive_create(&f->primitive, f->pd));
