@@ -32,7 +32,9 @@
     X("batch-invariant", CHECK_MODEL, check_batch_invariant,                                                           \
       "an example's result depends neither on batch size, position nor neighbours")                                    \
     X("sessions", CHECK_MODEL, check_sessions, "sessions are independent and close in any order")                      \
-    X("threads", CHECK_MODEL, check_threads, "sessions in parallel give the bits of a serial run")                     \
+    X("threads", CHECK_MODEL, check_threads,                                                                           \
+      "sessions in parallel, or with more threads, give the bits of a serial run")                                     \
+    X("unpadded", CHECK_MODEL, check_unpadded, "an unpadded session gives the same values within 1e-4")                \
     X("vjp", CHECK_MODEL, check_vjp_differences, "the vjp agrees with central differences")                            \
     X("vjp-linear", CHECK_MODEL, check_vjp_linear, "the vjp is linear in the cotangent")                               \
     X("vjp-modes", CHECK_MODEL, check_vjp_modes, "every declared mode runs, undeclared modes are refused")             \
@@ -126,13 +128,26 @@ float *check_floats(check *c, size_t n, size_t per_example) {
     return arena_alloc(&c->a, n * per_example * sizeof(float));
 }
 
-session *check_session(check *c, uint32_t tile) {
+session *check_session_with(check *c, const session_options *o) {
     error err = {0};
     session *s = NULL;
-    if (session_open(c->m, &(session_options){.tile = tile, .n_threads = 1}, &s, &err) != STATUS_OK) {
+    if (session_open(c->m, o, &s, &err) != STATUS_OK) {
         (void)check_fail(c, "%s", err.text);
     }
     return s;
+}
+
+session *check_session(check *c, uint32_t tile) {
+    return check_session_with(c, &(session_options){.tile = tile, .n_threads = 1});
+}
+
+double check_gap(const float *a, const float *b, size_t n) {
+    double worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = isnan(a[i]) && isnan(b[i]) ? 0 : fabs((double)a[i] - (double)b[i]) / fmax(1, fabs((double)a[i]));
+        worst = d > worst || isnan(d) ? (isnan(d) ? INFINITY : d) : worst;
+    }
+    return worst;
 }
 
 bool check_predict(check *c, session *s, const float *x, size_t n, float *out) {

@@ -34,6 +34,7 @@ float *check_floats(check *c, size_t n, size_t per_example);
 
 /* STATUS_OK, or fails the check with the text. */
 session *check_session(check *c, uint32_t tile);
+session *check_session_with(check *c, const session_options *o);
 bool check_predict(check *c, session *s, const float *x, size_t n, float *out);
 bool check_vjp(check *c, session *s, const float *x, size_t n, const float *ct, float *gradient);
 bool check_can_predict(const check *c);
@@ -42,12 +43,16 @@ bool check_can_vjp(const check *c); /* in exact mode */
 /* The first example in which the bits differ; n if none. */
 size_t check_differs(const float *a, const float *b, size_t n, size_t per_example);
 
+/* The largest |a - b| / max(1, |a|); two NaN are equal, one is infinitely far away. */
+double check_gap(const float *a, const float *b, size_t n);
+#define CHECK_GAP 1e-4 /* float32 sums in another order */
+
 /* validate_load.c */
 check_fn check_loads, check_entry, check_unknown_id, check_opens, check_ports, check_labels, check_cost, check_embed,
     check_fp_load, check_fp_open, check_fp_call, check_locale, check_signals, check_stdout;
 /* validate_predict.c */
 check_fn check_predicts, check_output_bounds, check_input_kept, check_deterministic, check_batch_invariant,
-    check_sessions, check_threads;
+    check_sessions, check_threads, check_unpadded;
 /* validate_vjp.c */
 check_fn check_vjp_differences, check_vjp_linear, check_vjp_modes;
 /* validate_abuse.c */

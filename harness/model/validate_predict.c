@@ -277,6 +277,41 @@ static void *work(void *arg) {
     return NULL;
 }
 
+/* `n_threads` of a session must not change a bit. */
+static bool same_with_threads(check *c, const data *d) {
+    session *s = check_session_with(c, &(session_options){.tile = 8, .n_threads = 3});
+    bool ok = s != NULL && both(c, s, d, d->z2, d->g2);
+    if (ok && (check_differs(d->z, d->z2, d->n, d->n_out) < d->n ||
+               (check_can_vjp(c) && check_differs(d->g, d->g2, d->n, d->n_in) < d->n))) {
+        (void)check_fail(c, "a session with three threads gives other bits than with one");
+        ok = false;
+    }
+    session_close(s);
+    return ok;
+}
+
+validate_outcome check_unpadded(check *c) {
+    static const size_t sizes[] = {1, 3, N_EXAMPLES};
+    if (!check_can_predict(c)) {
+        return no_predict(c);
+    }
+    data d = make_data(c, N_EXAMPLES, 16);
+    double worst = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        session *padded = check_session(c, 32);
+        session *plain = check_session_with(c, &(session_options){.tile = 32, .n_threads = 1, .unpadded = true});
+        bool ok = padded != NULL && plain != NULL && check_predict(c, padded, d.x, sizes[i], d.z) &&
+                  check_predict(c, plain, d.x, sizes[i], d.z2);
+        session_close(padded);
+        session_close(plain);
+        if (!ok) {
+            return VALIDATE_FAIL;
+        }
+        worst = fmax(worst, check_gap(d.z, d.z2, sizes[i] * d.n_out));
+    }
+    return worst <= CHECK_GAP ? VALIDATE_PASS : check_fail(c, "values are up to %.2g away", worst);
+}
+
 validate_outcome check_threads(check *c) {
     if (!check_can_predict(c)) {
         return no_predict(c);
@@ -285,7 +320,7 @@ validate_outcome check_threads(check *c) {
     session *s = check_session(c, 8);
     bool ok = s != NULL && both(c, s, &d, d.z, d.g);
     session_close(s);
-    if (!ok) {
+    if (!ok || !same_with_threads(c, &d)) {
         return VALIDATE_FAIL;
     }
     worker w[N_THREADS];

@@ -267,8 +267,9 @@ static validate_outcome run_modes(check *c, session *s) {
         if (guard_count_poison(t.g, N * t.n_in) > 0) {
             return check_fail(c, "mode %u: a part of the gradient was not written", mode);
         }
-        if (check_can_predict(c) && check_differs(t.zp, t.zm, N, t.n_out) < N) {
-            return check_fail(c, "mode %u: the forward values differ from those of predict", mode);
+        double gap = check_can_predict(c) ? check_gap(t.zp, t.zm, N * t.n_out) : 0;
+        if (!(gap <= CHECK_GAP)) { /* the same bits are not promised: backward passes keep other intermediates */
+            return check_fail(c, "mode %u: the forward values are up to %.2g away from those of predict", mode, gap);
         }
     }
     uint32_t declared = c->m->vjp.modes;
