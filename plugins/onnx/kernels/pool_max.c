@@ -92,7 +92,7 @@ static inline float wins(float v, float best) {
 }
 
 static inline ox_vf v_wins(ox_vf v, ox_vf best) {
-    ox_vf r = ox_v_select(v > best, v, best);
+    ox_vf r = ox_v_max(v, best);
     return ox_v_select(v != v, v, r);
 }
 

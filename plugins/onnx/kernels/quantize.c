@@ -136,17 +136,14 @@ static rounder rounder_of(float scale, float zero) {
     return (rounder){scale, power ? 1.0F / scale : 0.0F, zero};
 }
 
-static inline ox_vf over_scale(const rounder *r, ox_vf v) {
-    return r->inverse != 0 ? v * r->inverse : v / r->scale;
+static inline ox_vf over_scale(rounder r, ox_vf v) {
+    return r.inverse != 0 ? v * r.inverse : v / r.scale;
 }
 
-static inline ox_vf round_four(const rounder *r, ox_vf x) {
+static inline ox_vf round_four(rounder r, ox_vf x) {
     const ox_vf magic = ox_v_set(12582912.0F), far = ox_v_set(1024.0F);
-    ox_vf q = over_scale(r, x);
-    ox_vf v = ox_v_select(q < far, q, far);
-    v = ox_v_select(v > -far, v, -far);
-    v = ox_v_select(q == q, v, -far);
-    return ((v + magic) - magic) + r->zero;
+    ox_vf v = ox_v_min(ox_v_max(over_scale(r, x), -far), far);
+    return ((v + magic) - magic) + r.zero;
 }
 
 /* The last few values of a run take the same path as the others. */
@@ -156,13 +153,22 @@ static inline ox_vf load_some(const float *p, size_t n) {
     return ox_v_load(v);
 }
 
-static void quantize_run(const float *x, const rounder *r, float lo, float hi, uint8_t *y, size_t len) {
-    for (size_t i = 0; i < len; i += OX_LANES) {
+static inline ox_vi quantize_four(rounder r, ox_vf x, float lo, float hi) {
+    ox_vf v = ox_v_min(ox_v_max(round_four(r, x), ox_v_set(lo)), ox_v_set(hi));
+    return __builtin_convertvector(v, ox_vi);
+}
+
+static void quantize_run(const float *x, rounder r, float lo, float hi, uint8_t *y, size_t len) {
+    size_t i = 0;
+    for (; i + 16 <= len; i += 16) {
+        ox_vi a = quantize_four(r, ox_v_load(x + i), lo, hi), b = quantize_four(r, ox_v_load(x + i + 4), lo, hi);
+        ox_vi c = quantize_four(r, ox_v_load(x + i + 8), lo, hi), d = quantize_four(r, ox_v_load(x + i + 12), lo, hi);
+        ox_vb bytes = ox_v_bytes(a, b, c, d);
+        memcpy(y + i, &bytes, sizeof bytes);
+    }
+    for (; i < len; i += OX_LANES) {
         size_t n = len - i < OX_LANES ? len - i : OX_LANES;
-        ox_vf v = round_four(r, n == OX_LANES ? ox_v_load(x + i) : load_some(x + i, n));
-        v = ox_v_select(v < lo, ox_v_set(lo), v);
-        v = ox_v_select(v > hi, ox_v_set(hi), v);
-        ox_vi q = __builtin_convertvector(v, ox_vi);
+        ox_vi q = quantize_four(r, load_some(x + i, n), lo, hi);
         for (size_t k = 0; k < n; k++) {
             y[i + k] = (uint8_t)q[k];
         }
@@ -181,7 +187,7 @@ static status quantize_forward(ox_node *n, error *err) {
         for (size_t c = 0; c < l.channels; c++) {
             size_t at = (o * l.channels + c) * l.inner;
             rounder r = rounder_of(ox_f32(n->in[1])[c], zero_at(n, c));
-            quantize_run(ox_f32(n->in[0]) + at, &r, lo, hi, (uint8_t *)n->out[0]->data + at, l.inner);
+            quantize_run(ox_f32(n->in[0]) + at, r, lo, hi, (uint8_t *)n->out[0]->data + at, l.inner);
         }
     }
     return STATUS_OK;
@@ -208,8 +214,7 @@ static status quantize_vjp_reference(ox_node *n, assay_vjp_mode mode, error *err
     return STATUS_OK;
 }
 
-static void quantize_vjp_run(const float *x, const rounder *r, float lo, float hi, const float *g, float *dx,
-                             size_t len) {
+static void quantize_vjp_run(const float *x, rounder r, float lo, float hi, const float *g, float *dx, size_t len) {
     for (size_t i = 0; i < len; i += OX_LANES) {
         size_t n = len - i < OX_LANES ? len - i : OX_LANES;
         ox_vf v = round_four(r, n == OX_LANES ? ox_v_load(x + i) : load_some(x + i, n));
@@ -238,7 +243,7 @@ static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
         for (size_t c = 0; c < l.channels; c++) {
             size_t at = (o * l.channels + c) * l.inner;
             rounder r = rounder_of(ox_f32(n->in[1])[c], zero_at(n, c));
-            quantize_vjp_run(ox_f32(n->in[0]) + at, &r, lo, hi, g + at, dx + at, l.inner);
+            quantize_vjp_run(ox_f32(n->in[0]) + at, r, lo, hi, g + at, dx + at, l.inner);
         }
     }
     return STATUS_OK;
