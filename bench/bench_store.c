@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "store/store.h"
 
 enum { N_CLASSES = 10, CHUNK = 32, BATCH = 1000, ITEM = 1024, MAX_REPEATS = 99 };
@@ -166,13 +167,14 @@ static int ascending(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    int64_t n_rows = argc > 1 ? atoll(argv[1]) : 200000;
-    int repeats = argc > 2 ? atoi(argv[2]) : 5;
+    int64_t n_rows = 200000, n_repeats = 5;
+    bool numbers = (argc < 2 || str_to_i64(argv[1], &n_rows)) && (argc < 3 || str_to_i64(argv[2], &n_repeats));
+    int repeats = n_repeats > MAX_REPEATS ? 0 : (int)n_repeats;
     static int64_t took[N_WAYS][MAX_REPEATS];
     char dir[256];
     char path[300];
     snprintf(dir, sizeof dir, "%.200s/bench-store-XXXXXX", argc > 3 ? argv[3] : "/tmp");
-    if (n_rows < 1 || repeats < 1 || repeats > MAX_REPEATS || mkdtemp(dir) == NULL) {
+    if (!numbers || n_rows < 1 || repeats < 1 || mkdtemp(dir) == NULL) {
         fprintf(stderr, "usage: bench_store [rows >= 1] [repeats 1..99] [directory]\n");
         return 2;
     }

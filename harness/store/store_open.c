@@ -201,7 +201,7 @@ static status check_length(store *s, error *err) {
     TRY(store_sql_int(s, "PRAGMA page_size", &page_bytes, err));
     if (stat(s->path, &st) == 0 && wal_bytes(s) == 0 && st.st_size / page_bytes < n_pages) {
         return error_set(err, STATUS_IO, "%s: truncated: the file has %lld of %lld bytes", s->path,
-                         (long long)st.st_size, (long long)(n_pages * page_bytes));
+                         (long long)st.st_size, (long long)n_pages * (long long)page_bytes);
     }
     return STATUS_OK;
 }

@@ -8,7 +8,7 @@
 #include "store/store_internal.h"
 
 static const char *const sql_text[SQL_COUNT] = {
-#define STORE_SQL_TEXT(name, text) [SQL_##name] = text,
+#define STORE_SQL_TEXT(name, text) [SQL_##name] = (text),
     STORE_SQL_LIST(STORE_SQL_TEXT)
 #undef STORE_SQL_TEXT
 };

@@ -69,6 +69,10 @@ static int count_rows(sqlite3 *db, const char *sql, size_t n) {
     return rows;
 }
 
+static int count_all(sqlite3 *db, const char *sql) {
+    return count_rows(db, sql, strlen(sql));
+}
+
 static void queries_return_rows(void **state) {
     sqlite3 *db = open_reader(state);
     char *docs = read_docs();
@@ -91,13 +95,13 @@ static void queries_return_rows(void **state) {
 static void flips_and_ranks_are_right(void **state) {
     sqlite3 *db = open_reader(state);
     /* a has 50 of 100 right, c has 70: all that a has right, c has too */
-    assert_int_equal(count_rows(db, "SELECT * FROM v_flips WHERE base_model = 'c' AND cand_model = 'a'", 99), 20);
-    assert_int_equal(count_rows(db, "SELECT * FROM v_flips WHERE base_model = 'a' AND cand_model = 'c'", 99), 0);
-    assert_int_equal(count_rows(db, "SELECT * FROM v_leaderboard WHERE rank = 1 AND model = 'c'", 99), 1);
-    assert_int_equal(count_rows(db, "SELECT * FROM v_outcome WHERE n = 6 AND outcome = 'OK'", 99), 1);
-    assert_int_equal(count_rows(db, "SELECT * FROM v_outcome WHERE n = 0", 99), 6);
-    assert_int_equal(count_rows(db, "SELECT * FROM v_run WHERE n_items = 6 AND n_ok = 6 AND n_reused = 0", 99), 1);
-    assert_int_equal(count_rows(db, "SELECT * FROM v_observation WHERE correct", 99), 180);
+    assert_int_equal(count_all(db, "SELECT * FROM v_flips WHERE base_model = 'c' AND cand_model = 'a'"), 20);
+    assert_int_equal(count_all(db, "SELECT * FROM v_flips WHERE base_model = 'a' AND cand_model = 'c'"), 0);
+    assert_int_equal(count_all(db, "SELECT * FROM v_leaderboard WHERE rank = 1 AND model = 'c'"), 1);
+    assert_int_equal(count_all(db, "SELECT * FROM v_outcome WHERE n = 6 AND outcome = 'OK'"), 1);
+    assert_int_equal(count_all(db, "SELECT * FROM v_outcome WHERE n = 0"), 6);
+    assert_int_equal(count_all(db, "SELECT * FROM v_run WHERE n_items = 6 AND n_ok = 6 AND n_reused = 0"), 1);
+    assert_int_equal(count_all(db, "SELECT * FROM v_observation WHERE correct"), 180);
     sqlite3_close(db);
 }
 
@@ -108,6 +112,7 @@ static char *section_of(const char *docs, const char *name) {
     const char *start = strstr(docs, heading);
     if (start == NULL) {
         fail_msg("docs/STORE.md has no section \"%s\"", name);
+        return NULL; /* fail_msg does not come back, but analysers do not know */
     }
     const char *body = start + strlen(heading);
     const char *end = strstr(body, "\n##");
