@@ -11,7 +11,7 @@
 #include "base/rng.h"
 #include "model/validate_internal.h"
 
-enum { N = 8, N_DIRECTIONS = 5, N_STEPS = 7 };
+enum { N = 8, N_DIRECTIONS = 5, N_STEPS = 9 };
 
 typedef struct trial {
     size_t n_in, n_out;
@@ -80,17 +80,21 @@ static verdict compare(const trial *t, size_t i, double *off) {
     double expected = 0;
     double measured = 0;
     double noise = 0;
-    for (size_t j = 0; j < t->n_in; j++) {
-        size_t k = i * t->n_in + j;
-        expected += (double)t->g[k] * ((double)t->plus[k] - (double)t->minus[k]);
+    double gg = 0;
+    double ss = 0;
+    for (size_t k = i * t->n_in; k < (i + 1) * t->n_in; k++) {
+        double step = (double)t->plus[k] - (double)t->minus[k];
+        expected += (double)t->g[k] * step;
+        gg += (double)t->g[k] * (double)t->g[k];
+        ss += step * step;
     }
-    for (size_t j = 0; j < t->n_out; j++) {
-        size_t k = i * t->n_out + j;
+    for (size_t k = i * t->n_out; k < (i + 1) * t->n_out; k++) {
         measured += (double)t->u[k] * ((double)t->zp[k] - (double)t->zm[k]);
         noise += fabs((double)t->u[k]) * (fabs((double)t->zp[k]) + fabs((double)t->zm[k]));
     }
     noise *= 8 * (double)FLT_EPSILON;
-    double size = fmax(fabs(expected), fabs(measured));
+    /* A random direction may happen to be level: errors are then measured by what such a step usually changes. */
+    double size = fmax(fmax(fabs(expected), fabs(measured)), sqrt(gg * ss / (double)t->n_in));
     if (size == 0) {
         return AGREES;
     }
@@ -108,7 +112,7 @@ typedef struct tally {
 
 /* All steps in one direction; false if a call fails. */
 static bool try_direction(check *c, session *s, trial *t, tally *sum) {
-    static const double steps[N_STEPS] = {1, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4};
+    static const double steps[N_STEPS] = {1, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4};
     verdict best[N] = {UNDECIDED};
     double least[N];
     for (size_t i = 0; i < N; i++) {
@@ -185,8 +189,11 @@ static validate_outcome run_differences(check *c, session *s) {
     }
     check_note(c, "%zu of %zu differences agree within 3 %%, %zu drown in rounding", sum.agree,
                sum.agree + sum.differ + sum.undecided, sum.undecided);
+    if (sum.differ > 0) {
+        check_note(c, "the others are up to %.0f %% away", 100 * sum.worst);
+    }
     if (sum.differ * 5 > sum.agree + sum.differ) { /* a fifth may lie across a kink at every step length */
-        return check_fail(c, "%zu differ, by up to %.0f %%", sum.differ, 100 * sum.worst);
+        return check_fail(c, "%zu differ: more than a fifth", sum.differ);
     }
     return sum.agree + sum.differ > 0 ? VALIDATE_PASS : VALIDATE_SKIP;
 }
