@@ -256,6 +256,54 @@ static void one_writer(void **state) {
     store_close(t);
 }
 
+/* Opens and writes again and again; 0 when every try either worked or was refused by name. */
+static int compete(const char *path, int who) {
+    int n_won = 0;
+    for (int i = 0; i < 400 && n_won < 5; i++) {
+        store *s;
+        error err = {0};
+        status st = store_open(path, STORE_WRITE, &s, &err);
+        if (st == STATUS_OK) {
+            char name[32], key[DIGEST_HEX];
+            int64_t id;
+            snprintf(name, sizeof name, "suite %d %d", who, n_won++);
+            if (store_put_suite(s, &(store_suite){.spec_sha256 = hash(name, key), .name = name}, &id, &err) !=
+                    STATUS_OK ||
+                store_flush(s, &err) != STATUS_OK) {
+                fprintf(stderr, "%s\n", err.text);
+                return 2;
+            }
+            store_close(s);
+        } else if (st != STATUS_IO || strstr(err.text, "another assay") == NULL) {
+            fprintf(stderr, "%s\n", err.text);
+            return 1;
+        }
+        usleep(2000);
+    }
+    return n_won == 5 ? 0 : 3;
+}
+
+static void writers_take_turns(void **state) {
+    enum { N = 4 };
+    char path[256];
+    pid_t pid[N];
+    in_scratch(state, "a.db", path);
+    for (int i = 0; i < N; i++) {
+        pid[i] = fork();
+        assert_true(pid[i] >= 0);
+        if (pid[i] == 0) {
+            _exit(compete(path, i));
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        int how;
+        assert_int_equal(waitpid(pid[i], &how, 0), pid[i]);
+        assert_true(WIFEXITED(how));
+        assert_int_equal(WEXITSTATUS(how), 0);
+    }
+    assert_int_equal(peek(path, "SELECT count(*) FROM suite"), 5 * N);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
@@ -269,6 +317,7 @@ int main(void) {
         T(damaged_file),
         T(read_only_directory),
         T(one_writer),
+        T(writers_take_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
