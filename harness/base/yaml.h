@@ -5,7 +5,8 @@
  *
  * Refused on purpose: anchors, aliases and tags (no file of ours needs them, and aliases are how small files
  * become huge trees), duplicate keys, keys that are not scalars, several documents, depth above
- * YAML_MAX_DEPTH, more than YAML_MAX_NODES nodes, NUL bytes and invalid UTF-8.
+ * YAML_MAX_DEPTH, more than YAML_MAX_NODES nodes, directives, runs of more than 256 blanks, NUL bytes and invalid
+ * UTF-8.
  *
  *     const yaml_node *root = NULL;
  *     TRY(yaml_load_file(path, YAML_MAX_BYTES, &mem, &root, err));

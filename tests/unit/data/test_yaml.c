@@ -92,6 +92,8 @@ static void test_limits(void **state) {
     refused(repeat(&a, "[", 33, ""), "deeper than 32");
     refused(repeat(&a, "- ", 5000, "x"), "deeper than 32");
     refused(repeat(&a, "{a: ", 60000, ""), "deeper than 32");
+    refused(repeat(&a, "%", 1000000, ""), "f.yaml:1:1: directives"); /* quadratic in libfyaml */
+    refused(repeat(&a, "- x\n-", 2, repeat(&a, " ", 1000000, "")), "f.yaml:3:1: more than 256 blanks");
     refused(repeat(&a, "- x\n", YAML_MAX_NODES + 1, ""), "more than 100000 values");
     char *ok = repeat(&a, "[", 32, repeat(&a, "]", 32, ""));
     (void)load(&a, ok);
