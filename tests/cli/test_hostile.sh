@@ -18,7 +18,7 @@ expect 0 "$ASSAY" run eval.yaml
 config nowhere.onnx
 expect 6 "$ASSAY" run eval.yaml
 says err.txt "nowhere.onnx"
-head -c 1000 "$good" >cut.onnx
+head -c 300 "$good" >cut.onnx
 config cut.onnx
 expect 5 "$ASSAY" run eval.yaml
 says err.txt "cut.onnx"
@@ -56,15 +56,16 @@ expect 0 "$ASSAY" run small.yaml --logits all --seed 3
 mkdir data
 cp "$root/examples/data/hmda.csv" data/t.csv
 cat >datasets.manifest <<YAML
-- id: t
-  title: t
-  split: all
-  modality: tabular
-  reader: csv
-  licence: CC0-1.0
-  provenance: made by this test
-  files:
-    - {role: table, path: data/t.csv, bytes: 1, sha256: "0000000000000000000000000000000000000000000000000000000000000000"}
+datasets:
+  - id: t
+    title: t
+    split: all
+    modality: tabular
+    reader: csv
+    licence: CC0-1.0
+    provenance: made by this test
+    files:
+      - {role: table, path: data/t.csv, bytes: 1, sha256: "0000000000000000000000000000000000000000000000000000000000000000"}
 YAML
 export ASSAY_MANIFEST="$scratch/datasets.manifest"
 "$ASSAY" data verify >out.txt 2>err.txt

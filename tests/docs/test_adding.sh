@@ -26,16 +26,17 @@ says out.txt "raw little-endian float32 values"
 printf '\000\000\200\077\000\000\000\100\000\000\100\100\000\000\200\100' >x.bin # 1, 2, 3, 4
 sum=$(sha256sum x.bin | cut -d' ' -f1)
 cat >datasets.manifest <<YAML
-- id: tiny
-  title: two rows of two
-  split: all
-  modality: tabular
-  reader: raw-f32
-  shape: [2]
-  licence: CC0-1.0
-  provenance: made by this test
-  files:
-    - {role: features, path: x.bin, bytes: 16, sha256: "$sum"}
+datasets:
+  - id: tiny
+    title: two rows of two
+    split: all
+    modality: tabular
+    reader: raw-f32
+    shape: [2]
+    licence: CC0-1.0
+    provenance: made by this test
+    files:
+      - {role: features, path: x.bin, bytes: 16, sha256: "$sum"}
 YAML
 export ASSAY_MANIFEST="$scratch/datasets.manifest"
 expect 0 b/assay data verify
