@@ -36,9 +36,9 @@ static void add_result(const compare_result *r, report_doc *doc) {
 
 static void add_table(const compare_result *v, size_t n, report_doc *doc) {
     static const doc_column columns[] = {
-        {"model", "", 'l'},     {"baseline", "", 'l'},   {"pairs", "", 'r'},       {"baseline accuracy", "", 'r'},
-        {"accuracy", "", 'r'},  {"difference", "", 'r'}, {"newly wrong", "", 'r'}, {"newly right", "", 'r'},
-        {"McNemar p", "", 'r'}, {"p (Holm)", "", 'r'},   {"verdict", "", 'l'},
+        {"model", "", 'l'},    {"baseline", "", 'l'},   {"pairs", "", 'r'},       {"base acc.", "", 'r'},
+        {"accuracy", "", 'r'}, {"difference", "", 'r'}, {"newly wrong", "", 'r'}, {"newly right", "", 'r'},
+        {"p", "", 'r'},        {"p (Holm)", "", 'r'},   {"verdict", "", 'l'},
     };
     doc_table(doc, columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < n; i++) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Plain text for a terminal: no colour, so that it can be piped and diffed. */
+#include <string.h>
+
 #include "base/table.h"
 #include "reports/renderer.h"
 
@@ -9,30 +11,26 @@ enum { LINE = 100 };
 static void add_wrapped(strbuf *out, const char *text, const char *first, size_t indent) {
     strbuf_add(out, first);
     size_t at = str_width(first);
+    bool line_begun = false;
+    arena a = {0};
     for (const char *s = text; *s != '\0';) {
-        size_t len = 0;
-        while (s[len] != '\0' && s[len] != ' ') {
-            len++;
-        }
-        strbuf word = {0};
-        strbuf_addn(&word, s, len);
-        const size_t width = str_width(strbuf_str(&word));
-        if (at + width > LINE && at > indent) {
-            strbuf_add(out, "\n");
-            for (size_t i = 0; i < indent; i++) {
-                strbuf_add(out, " ");
-            }
+        const size_t blanks = strspn(s, " ");
+        const size_t len = strcspn(s + blanks, " ");
+        const char *word = arena_strndup(&a, s + blanks, len);
+        const size_t width = str_width(word);
+        if (line_begun && at + 1 + width > LINE) {
+            strbuf_addf(out, "\n%*s", (int)indent, "");
             at = indent;
+            line_begun = false;
         }
-        strbuf_add(out, strbuf_str(&word));
-        strbuf_free(&word);
-        at += width + 1;
-        s += len;
-        if (*s == ' ') {
-            strbuf_add(out, s[1] != '\0' && at < LINE ? " " : "");
-            s++;
-        }
+        strbuf_add(out, line_begun && len > 0 ? " " : "");
+        at += line_begun ? 1 : 0;
+        strbuf_add(out, word);
+        at += width;
+        line_begun = line_begun || len > 0;
+        s += blanks + len;
     }
+    arena_free(&a);
     strbuf_add(out, "\n");
 }
 

@@ -8,35 +8,52 @@
 
 enum { MAX_EXTRA = 12 };
 
-/* Names of the top-k and log-loss rows in these groups, in order of appearance. */
+/* Names of the top-k rows in these groups by k, then of the log-loss rows. */
 typedef struct extras {
     const char *name[MAX_EXTRA];
     size_t n;
 } extras;
 
-static bool is_extra(const store_metric *m) {
-    /* k = 1 is the accuracy again */
-    const bool topk = strncmp(m->name, "topk{", 5) == 0 && strcmp(m->name, "topk{k=1}") != 0;
-    return m->slice[0] == '\0' && (topk || strncmp(m->name, "log-loss{", 9) == 0);
+/* k of "topk{k=5}", -1 for other names. */
+static long long k_of(const char *name) {
+    long long k = -1;
+    return sscanf(name, "topk{k=%lld}", &k) == 1 ? k : -1;
+}
+
+static bool is_loss(const char *name) {
+    return strncmp(name, "log-loss{", 9) == 0;
+}
+
+static void add_name(extras *e, const char *name) {
+    for (size_t j = 0; j < e->n; j++) {
+        if (strcmp(e->name[j], name) == 0) {
+            return;
+        }
+    }
+    if (e->n == MAX_EXTRA) {
+        return;
+    }
+    size_t at = e->n++;
+    for (; at > 0 && k_of(name) >= 0 && (k_of(e->name[at - 1]) > k_of(name) || is_loss(e->name[at - 1])); at--) {
+        e->name[at] = e->name[at - 1];
+    }
+    e->name[at] = name;
 }
 
 static void collect(extras *e, const report_group *r) {
     for (size_t i = 0; i < r->n_metrics; i++) {
-        bool seen = !is_extra(r->metrics[i]);
-        for (size_t j = 0; j < e->n; j++) {
-            seen = seen || strcmp(e->name[j], r->metrics[i]->name) == 0;
-        }
-        if (!seen && e->n < MAX_EXTRA) {
-            e->name[e->n++] = r->metrics[i]->name;
+        const char *name = r->metrics[i]->name;
+        /* k = 1 is the accuracy again */
+        if (r->metrics[i]->slice[0] == '\0' && (k_of(name) > 1 || is_loss(name))) {
+            add_name(e, name);
         }
     }
 }
 
 /* "topk{k=5}" -> "top-5"; "log-loss{clip=0,from=logits}" -> "log-loss": the usual one needs no qualification. */
 static const char *title_of(const char *name, arena *a) {
-    long long k = 0;
-    if (sscanf(name, "topk{k=%lld}", &k) == 1) {
-        return arena_printf(a, "top-%lld", k);
+    if (k_of(name) >= 0) {
+        return arena_printf(a, "top-%lld", k_of(name));
     }
     return strcmp(name, "log-loss{clip=0,from=logits}") == 0 ? "log-loss" : name;
 }
@@ -55,14 +72,28 @@ static void add_row(const report_group *r, const extras *e, report_doc *doc, are
     doc_row(doc, cell);
 }
 
-/* Reasons of headline numbers (not of slices), once each. */
+static bool has_note(const store_metric *m) {
+    return m->slice[0] == '\0' && m->reason[0] != '\0' && (isnan(m->value) || strcmp(m->name, "accuracy") == 0);
+}
+
+/* Reasons of headline numbers (not of slices), each with the metrics that give it. */
 static void add_notes(const report_group *r, report_doc *doc) {
     for (size_t i = 0; i < r->n_metrics; i++) {
-        const store_metric *m = r->metrics[i];
-        const bool headline = m->slice[0] == '\0' && (strcmp(m->name, "accuracy") == 0 || isnan(m->value));
-        if (headline && m->reason[0] != '\0') {
-            doc_text(doc, "%s, %s: %s", r->g->model_name, m->name, m->reason);
+        bool before = !has_note(r->metrics[i]);
+        for (size_t j = 0; j < i && !before; j++) {
+            before = has_note(r->metrics[j]) && strcmp(r->metrics[j]->reason, r->metrics[i]->reason) == 0;
         }
+        if (before) {
+            continue;
+        }
+        strbuf names = {0};
+        for (size_t j = i; j < r->n_metrics; j++) {
+            if (has_note(r->metrics[j]) && strcmp(r->metrics[j]->reason, r->metrics[i]->reason) == 0) {
+                strbuf_addf(&names, "%s%s", names.len > 0 ? ", " : "", r->metrics[j]->name);
+            }
+        }
+        doc_text(doc, "%s (%s): %s", r->g->model_name, strbuf_str(&names), r->metrics[i]->reason);
+        strbuf_free(&names);
     }
 }
 
@@ -77,8 +108,7 @@ static void add_place(const report_group *first, size_t n, report_doc *doc) {
     }
     doc_column columns[4 + MAX_EXTRA] = {{"model", "", 'l'}, {"n", "", 'r'}, {"accuracy", "", 'r'}};
     for (size_t j = 0; j < e.n; j++) {
-        columns[3 + j] =
-            (doc_column){title_of(e.name[j], &a), strncmp(e.name[j], "log-loss", 8) == 0 ? "nats" : "", 'r'};
+        columns[3 + j] = (doc_column){title_of(e.name[j], &a), is_loss(e.name[j]) ? "nats" : "", 'r'};
     }
     columns[3 + e.n] = (doc_column){"outcome", "", 'l'};
     const store_group *g = first->g;
