@@ -104,6 +104,12 @@ static void scatter(const model *m, const float *from, size_t n, float *gradient
     }
 }
 
+static uint32_t bits_of(float v) {
+    uint32_t u = 0;
+    memcpy(&u, &v, sizeof u);
+    return u;
+}
+
 /* Has the plug-in left its copy of the input alone? Bits are compared, so NaN is fine. */
 static bool input_kept(const model *m, const float *x, size_t n, const float *copy) {
     size_t width = m->facts.n_features;
@@ -114,7 +120,7 @@ static bool input_kept(const model *m, const float *x, size_t n, const float *co
     bool same = true;
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < k; j++) {
-            same &= memcmp(&x[i * width + m->gather[j]], &copy[i * k + j], sizeof *x) == 0;
+            same &= bits_of(x[i * width + m->gather[j]]) == bits_of(copy[i * k + j]);
         }
     }
     return same;

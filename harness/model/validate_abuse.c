@@ -304,8 +304,8 @@ validate_outcome check_truncated_file(check *c) {
 
 #define CYCLES 50
 #define WARM_UP 10
-#define HEAP_TOLERANCE (40 * 1024) /* over the 40 cycles that count: libraries may still fill small caches */
-#define RSS_TOLERANCE (16LL << 20) /* fragmentation, and what does not come from malloc */
+#define HEAP_TOLERANCE (40L * 1024) /* over the 40 cycles that count: libraries may still fill small caches */
+#define RSS_TOLERANCE (16LL << 20)  /* fragmentation, and what does not come from malloc */
 
 /* One whole life of a model. */
 static bool cycle(check *c) {
