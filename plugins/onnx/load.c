@@ -250,7 +250,7 @@ static status take_attr(loader *l, const Onnx__AttributeProto *p, const char *no
     size_t stored = 0;
     ox_tensor *t = NULL;
     switch (a->kind) {
-    case OX_STRING: a->s = arena_strndup(m, (const char *)p->s.data, p->s.len); break;
+    case OX_STRING: a->s = arena_strndup(m, p->s.len > 0 ? (const char *)p->s.data : "", p->s.len); break;
     case OX_INTS:
         a->n = p->n_ints;
         a->ints = copy_list(m, p->ints, p->n_ints, sizeof *p->ints);
