@@ -60,9 +60,9 @@ void dataset_gather(const dataset *ds, const uint32_t *index, size_t n, float *o
 const data_column *dataset_column(const dataset *ds, const char *name); /* NULL if there is none */
 void dataset_close(dataset *ds);                                        /* NULL is allowed */
 
-/* A deterministic stratified sample of `limit` example indexes, ascending: per class (or per stratum of
- * the named column) in proportion, largest remainders first, drawn with rng_at(seed, "limit@1", ...).
- * limit >= n or limit == 0 gives all. `index` has room for n. Returns how many. */
+/* A deterministic stratified sample of `limit` example indexes, ascending: per class in proportion, largest remainders
+ * first, drawn with rng_at(seed, "limit@1", ...). limit >= n or limit == 0 gives all. `index` has room for n. Returns
+ * how many. */
 size_t dataset_limit(const dataset *ds, size_t limit, uint64_t seed, uint32_t *index);
 
 #endif

@@ -348,6 +348,20 @@ static status read_category(const manifest_record *r, const manifest_columns *m,
     return STATUS_OK;
 }
 
+/* A feature becomes float32 and must stay in the record's range; told here, where the line is known. */
+static status check_feature(const manifest_record *r, const table *t, size_t column, const double *value, error *err) {
+    for (size_t i = 0; i < t->n_keep; i++) {
+        float v = (float)value[i];
+        if (isinf(v)) {
+            return cell_error(t, t->keep[i], column, "is too large for float32", err);
+        }
+        if (v < (float)r->range_lo || v > (float)r->range_hi) { /* false for NaN: declared missing */
+            return cell_error(t, t->keep[i], column, "is outside of the declared range", err);
+        }
+    }
+    return STATUS_OK;
+}
+
 /* Value of a feature column in kept row i. */
 static float feature_value(const manifest_columns *m, const data_column *c, size_t i) {
     if (c->type == COLUMN_REAL) {
@@ -482,6 +496,7 @@ static status convert(const manifest_record *r, table *t, dataset *out, error *e
             double *value = NULL;
             TRY(read_real(r, t, column, out, &value, err));
             c->value = value;
+            TRY(m->feature ? check_feature(r, t, column, value, err) : STATUS_OK);
         } else {
             TRY(read_category(r, m, t, column, out, c, err));
         }

@@ -150,7 +150,8 @@ def main():
     tx, ty = read_idx("train-images-idx3-ubyte.gz"), read_idx("train-labels-idx1-ubyte.gz")
     with open(os.path.join(HERE, "../../../examples/data/hmda.csv"), newline="") as f:
         rows = list(csv.DictReader(f))
-    splits = [("hmda", rows)] + [("hmda-" + s, [r for r in rows if r["split"] == s]) for s in ("train", "valid", "test")]
+    splits = [("hmda", rows)]
+    splits += [("hmda-" + s, [r for r in rows if r["split"] == s]) for s in ("train", "valid", "test")]
     write_header([("fashion-mnist", fashion(x, y)), ("fashion-mnist-train", fashion(tx[:55000], ty[:55000])),
                   ("fashion-mnist-fit", fashion(tx[55000:], ty[55000:]))],
                  [(name, hmda(r, name == "hmda")) for name, r in splits])

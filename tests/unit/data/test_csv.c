@@ -70,7 +70,7 @@ static void test_places(void **state) {
     refused(f, TWO, "age,job,y\ninf,none,no\n", "data.csv:2: column \"age\": \"inf\" is not finite");
     refused(f, TWO, "age,job,y\nnan,none,no\n", "is not a number");
     refused(f, TWO, "age,job,y\n0x10,none,no\n", "is not a number");
-    refused(f, TWO, "age,job,y\n1e39,none,no\n", "example 0, feature \"age\": infinite, or too large for float32");
+    refused(f, TWO, "age,job,y\n1e39,none,no\n", "data.csv:2: column \"age\": \"1e39\" is too large for float32");
     refused(f, TWO, "age,job,y\n1,other,no\n",
             "data.csv:2: column \"job\": \"other\" is not one of the declared levels");
     refused(f, TWO, "age,job,y\n1,none,maybe\n", "data.csv:2: column \"y\": \"maybe\" is none of the declared classes");
@@ -171,8 +171,10 @@ static void test_record_mistakes(void **state) {
     fixture_refused(fixture_record(f, TWO "    shape: [3]\n"), STATUS_USAGE,
                     "\"shape\" does not match the 2 feature columns");
     fixture_refused(fixture_record(f, TWO "    scale_255: true\n"), STATUS_USAGE, "scale_255");
+    fixture_refused(fixture_record(f, TWO "    range: [0.5, 3]\n"), STATUS_DATA,
+                    "example 0, feature \"job\": outside of the declared range");
     fixture_refused(fixture_record(f, TWO "    range: [2, 3]\n"), STATUS_DATA,
-                    "example 0, feature \"age\": outside of the declared range");
+                    "data.csv:2: column \"age\": \"1\" is outside of the declared range");
 }
 
 /* Many blank lines under a wide header must not cost lines x columns. */
