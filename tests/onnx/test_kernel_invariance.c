@@ -191,12 +191,29 @@ static void repeatable(void **state) {
     }
 }
 
+/* A session that may be asked for gradients predicts the same bits as one that may not. */
+static void forward_does_not_know_of_vjp(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_LARGER; i++) {
+        driver a, b;
+        driver_ready(&a, larger_cases[i], 3, false, 2);
+        assert_int_equal(driver_open(&b, larger_cases[i], 3, false, 2), STATUS_OK);
+        assert_int_equal(driver_prepare(&b, false), STATUS_OK);
+        driver_forward(&a, false);
+        driver_forward(&b, false);
+        assert_memory_equal(a.out[0]->data, b.out[0]->data, example_bytes(a.out[0]) * 3);
+        driver_close(&a);
+        driver_close(&b);
+    }
+}
+
 int main(int argc, char **argv) {
     (void)argc;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_cases),
         cmocka_unit_test(larger),
         cmocka_unit_test(repeatable),
+        cmocka_unit_test(forward_does_not_know_of_vjp),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     /* oneDNN reads its cap once: the narrower CPU is another process. */

@@ -173,17 +173,19 @@ static void pools(void **state) {
     compare_batches("MaxPool 12 kernel_shape=2,2 strides=2,2 | u8:Nx2x6x6");
 }
 
+enum { M = 37, MAX_K = 600, MAX_N = 70 };
+
 /* The same bits from every width of vector, and for any number of rows. */
 static void gemm_bits(void **state) {
     (void)state;
-    enum { M = 37, MAX_K = 600, MAX_N = 70 };
+    const size_t rows = M;
     static float a[M * MAX_K], b[MAX_K * MAX_N], c[M * MAX_N], d[M * MAX_N];
     static const size_t ks[] = {1, 3, 255, 256, 257, 576, 600}, ns[] = {1, 10, 16, 17, 32, 33, 64, 70};
     uint64_t s = 9;
-    for (size_t i = 0; i < M * MAX_K; i++) {
+    for (size_t i = 0; i < rows * MAX_K; i++) {
         a[i] = (float)(driver_random(&s) % 20001) / 10000 - 1;
     }
-    for (size_t i = 0; i < MAX_K * MAX_N; i++) {
+    for (size_t i = 0; i < (size_t)MAX_K * MAX_N; i++) {
         b[i] = (float)(driver_random(&s) % 20001) / 10000 - 1;
     }
     for (size_t v = 0; v < 56; v++) {

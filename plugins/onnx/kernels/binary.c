@@ -184,7 +184,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 }
 
 #define BINARY(symbol, name)                                                                                           \
-    const ox_kernel ox_kernel_##symbol = {.op = name,                                                                  \
+    const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = 7,                                                              \
                                           .max_opset = 9999,                                                           \
                                           .flags = OX_KEEPS_BATCH,                                                     \

@@ -5,6 +5,7 @@
 
 /* The one value attribute as a tensor that borrows the attribute's memory. */
 static status get_value(const ox_node *n, ox_tensor *t, error *err) {
+    *t = (ox_tensor){0};
     if (n->n_attrs != 1) {
         return error_set(err, STATUS_MODEL, "%zu attributes where one value is needed", n->n_attrs);
     }

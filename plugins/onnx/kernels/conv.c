@@ -15,6 +15,7 @@ typedef struct conv_state {
 
 static status get_shape(const ox_node *n, ox_conv_shape *s, error *err) {
     const ox_tensor *x = n->in[0], *weights = n->in[1];
+    *s = (ox_conv_shape){.groups = 1};
     if (x->n_dims < 3 || weights->n_dims != x->n_dims) {
         return error_set(err, STATUS_MODEL, "the input has %u and the weights have %u dimensions", x->n_dims,
                          weights->n_dims);

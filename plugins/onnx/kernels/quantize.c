@@ -18,6 +18,7 @@ typedef struct layout {
 
 static status get_layout(const ox_node *n, layout *l, error *err) {
     const ox_tensor *x = n->in[0], *s = n->in[1], *z = ox_input(n, 2);
+    *l = (layout){1, 1, 1};
     if (s->n_dims > 1) {
         return error_set(err, STATUS_UNSUPPORTED, "a scale of %u dimensions (blocked quantisation)", s->n_dims);
     }

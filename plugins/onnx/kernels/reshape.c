@@ -104,15 +104,15 @@ static status flatten_infer(ox_node *n, error *err) {
 }
 
 #define SAME_ELEMENTS(symbol, name, first, n_in, flag, fn)                                                             \
-    const ox_kernel ox_kernel_##symbol = {.op = name,                                                                  \
-                                          .min_opset = first,                                                          \
+    const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
+                                          .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
-                                          .flags = flag,                                                               \
-                                          .min_in = n_in,                                                              \
-                                          .max_in = n_in,                                                              \
+                                          .flags = (flag),                                                             \
+                                          .min_in = (n_in),                                                            \
+                                          .max_in = (n_in),                                                            \
                                           .min_out = 1,                                                                \
                                           .max_out = 1,                                                                \
-                                          .infer = fn,                                                                 \
+                                          .infer = (fn),                                                               \
                                           .forward = forward,                                                          \
                                           .vjp = vjp}
 SAME_ELEMENTS(reshape, "Reshape", 5, 2, 0, reshape_infer);

@@ -35,12 +35,12 @@ typedef struct tile {
 ox_isa ox_isa_best(void) {
 #if HAVE_X86
     const char *cap = getenv("ONEDNN_MAX_CPU_ISA");
-    bool narrow = cap != NULL && (strncmp(cap, "AVX2", 4) == 0 || strncmp(cap, "AVX", 4) == 0);
-    bool sse = cap != NULL && strncmp(cap, "SSE", 3) == 0;
-    if (!narrow && !sse && __builtin_cpu_supports("avx512f")) {
+    bool old = cap != NULL && (strcmp(cap, "SSE41") == 0 || strcmp(cap, "AVX") == 0);
+    bool narrow = old || (cap != NULL && strncmp(cap, "AVX2", 4) == 0);
+    if (!narrow && __builtin_cpu_supports("avx512f")) {
         return OX_ISA_AVX512;
     }
-    if (!sse && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (!old && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         return OX_ISA_AVX2;
     }
 #endif

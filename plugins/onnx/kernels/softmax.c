@@ -13,6 +13,7 @@ typedef struct layout {
 static status get_layout(const ox_node *n, layout *l, error *err) {
     const ox_tensor *x = n->in[0];
     uint32_t axis = 0;
+    *l = (layout){1, 1, 1};
     bool flat = n->opset < 13;
     TRY(ox_attr_axis(n, "axis", flat ? 1 : -1, x->n_dims, flat, &axis, err));
     if (axis == 0 && x->has_batch) {
@@ -74,8 +75,8 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 
 #define SOFTMAX(symbol, first, last)                                                                                   \
     const ox_kernel ox_kernel_##symbol = {.op = "Softmax",                                                             \
-                                          .min_opset = first,                                                          \
-                                          .max_opset = last,                                                           \
+                                          .min_opset = (first),                                                        \
+                                          .max_opset = (last),                                                         \
                                           .flags = OX_KEEPS_BATCH,                                                     \
                                           .min_in = 1,                                                                 \
                                           .max_in = 1,                                                                 \

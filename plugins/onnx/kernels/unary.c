@@ -158,7 +158,7 @@ static status tanh_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 }
 
 #define UNARY(symbol, name, fwd, fwd_ref, back, back_ref)                                                              \
-    const ox_kernel ox_kernel_##symbol = {.op = name,                                                                  \
+    const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = 6,                                                              \
                                           .max_opset = 9999,                                                           \
                                           .flags = OX_KEEPS_BATCH,                                                     \
@@ -167,10 +167,10 @@ static status tanh_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
                                           .min_out = 1,                                                                \
                                           .max_out = 1,                                                                \
                                           .infer = infer,                                                              \
-                                          .forward = fwd,                                                              \
-                                          .forward_reference = fwd_ref,                                                \
-                                          .vjp = back,                                                                 \
-                                          .vjp_reference = back_ref}
+                                          .forward = (fwd),                                                            \
+                                          .forward_reference = (fwd_ref),                                              \
+                                          .vjp = (back),                                                               \
+                                          .vjp_reference = (back_ref)}
 UNARY(relu, "Relu", relu_forward, relu_reference, relu_vjp, relu_vjp_reference);
 UNARY(leaky_relu, "LeakyRelu", leaky_forward, NULL, leaky_vjp, NULL);
 UNARY(sigmoid, "Sigmoid", sigmoid_forward, NULL, sigmoid_vjp, NULL);
