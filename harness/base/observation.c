@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/observation.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *const names[] = {"",
@@ -20,4 +21,12 @@ outcome outcome_parse(const char *name) {
         }
     }
     return OUTCOME_NONE;
+}
+
+bool observation_same_score(double a, double b) {
+    uint64_t x = 0;
+    uint64_t y = 0;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    return x == y || (isnan(a) && isnan(b));
 }

@@ -3,6 +3,7 @@
 #ifndef BASE_OBSERVATION_H
 #define BASE_OBSERVATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* X(name, final): every outcome is counted and printed, even when zero. */
@@ -37,5 +38,8 @@ typedef struct observation {
     int64_t latency_ns;  /* -1: not measured */
     const float *logits; /* n_logits values, owned by the caller; NULL when n_logits is 0 */
 } observation;
+
+/* The same bits; every NaN counts as the same (the store keeps them as NULL). */
+bool observation_same_score(double a, double b);
 
 #endif

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,11 +108,14 @@ int64_t proc_rss_bytes(pid_t pid) {
     if (f == NULL) {
         return 0;
     }
-    long long total = 0;
-    long long resident = 0;
-    int n = fscanf(f, "%lld %lld", &total, &resident);
+    char line[128] = ""; /* total and resident pages first */
+    char *end = fgets(line, sizeof line, f);
     (void)fclose(f);
-    return n == 2 ? resident * sysconf(_SC_PAGESIZE) : 0;
+    if (end == NULL) {
+        return 0;
+    }
+    (void)strtoll(line, &end, 10);
+    return strtoll(end, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 const char *proc_signal_name(int sig) {

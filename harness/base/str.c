@@ -105,11 +105,9 @@ bool str_to_bool(const char *s, bool *out) {
 }
 
 char *str_from_double(double v, char buf[STR_DOUBLE_BYTES]) {
-    if (isnan(v)) {
-        return strcpy(buf, "nan");
-    }
-    if (isinf(v)) {
-        return strcpy(buf, v > 0 ? "inf" : "-inf");
+    if (!isfinite(v)) {
+        (void)snprintf(buf, STR_DOUBLE_BYTES, "%s", isnan(v) ? "nan" : v > 0 ? "inf" : "-inf");
+        return buf;
     }
     (void)pthread_once(&c_locale_once, c_locale_make);
     locale_t old = uselocale(c_locale);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One example of one item, run again by itself, compared with what the store holds. */
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,8 +78,8 @@ static status compare_stored(store *db, const plan_item *it, uint32_t example, c
         }
         observation then = {.label = c.label[i], .pred = c.pred[i], .score = c.score[i], .flags = c.flags[i]};
         print_row("stored", &then);
-        bool same_score = (isnan(then.score) && isnan(now->score)) || memcmp(&then.score, &now->score, 8) == 0;
-        *same = then.label == now->label && then.pred == now->pred && then.flags == now->flags && same_score;
+        *same = then.label == now->label && then.pred == now->pred && then.flags == now->flags &&
+                observation_same_score(then.score, now->score);
         (void)printf("%s\n", *same ? "equal, bit for bit" : "DIFFERENT");
         return STATUS_OK;
     }

@@ -2,7 +2,6 @@
 #include "run/supervisor.h"
 
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -173,11 +172,10 @@ static bool same_as_stored(const task *t, const observation *r) {
     const store_columns *c = &t->stored;
     for (size_t i = 0; i < c->n; i++) {
         if (c->i_example[i] == r->i_example) {
-            bool same_score = (isnan(c->score[i]) && isnan(r->score)) || memcmp(&c->score[i], &r->score, 8) == 0;
             bool same_logits = c->logits == NULL || r->n_logits != c->n_classes ||
                                memcmp(c->logits + i * c->n_classes, r->logits, c->n_classes * sizeof(float)) == 0;
-            return c->pred[i] == r->pred && c->label[i] == r->label && c->flags[i] == r->flags && same_score &&
-                   same_logits;
+            return c->pred[i] == r->pred && c->label[i] == r->label && c->flags[i] == r->flags &&
+                   observation_same_score(c->score[i], r->score) && same_logits;
         }
     }
     return false;
@@ -434,7 +432,7 @@ static status turn(supervisor *s, bool *working, error *err) {
         TRY(check_limits(s, &s->slots[i], err));
     }
     tick(s);
-    return STATUS_OK;
+    return store_tick(s->store, err);
 }
 
 static status loop(supervisor *s, error *err) {
