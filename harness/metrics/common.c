@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "math/interval.h"
 
@@ -22,32 +23,33 @@ int64_t metric_n_labelled(const columns *c) {
     return n;
 }
 
+/* Appends "; what: n" if n > 0; what does not fit is cut. */
+static void add_note(char note[METRIC_NOTE_BYTES], const char *what, long long n) {
+    const size_t at = strlen(note);
+    if (n > 0) {
+        (void)snprintf(note + at, METRIC_NOTE_BYTES - at, "%s%s: %lld", at > 0 ? "; " : "", what, n);
+    }
+}
+
 const char *metric_note(const columns *c, char note[METRIC_NOTE_BYTES]) {
     long long unlabelled = 0;
     long long nonfinite = 0;
     long long unknown = 0;
+    long long ties = 0;
     for (size_t i = 0; i < c->n; i++) {
         const bool labelled = metric_labelled(c->flags[i], c->label[i]);
         unlabelled += labelled ? 0 : 1;
         nonfinite += labelled && (c->flags[i] & OBS_NONFINITE) != 0 ? 1 : 0;
         unknown += labelled && (c->flags[i] & OBS_LABEL_UNKNOWN) != 0 ? 1 : 0;
+        ties += labelled && (c->flags[i] & OBS_TIE) != 0 ? 1 : 0;
     }
-    size_t at = 0;
     note[0] = '\0';
-    if (unlabelled > 0) {
-        at += (size_t)snprintf(note + at, METRIC_NOTE_BYTES - at, "left out, no label: %lld", unlabelled);
-    }
-    if (nonfinite > 0) {
-        at += (size_t)snprintf(note + at, METRIC_NOTE_BYTES - at, "%snon-finite output, counted wrong: %lld",
-                               at > 0 ? "; " : "", nonfinite);
-    }
-    if (unknown > 0) {
-        at += (size_t)snprintf(note + at, METRIC_NOTE_BYTES - at, "%slabel unknown to the model, counted wrong: %lld",
-                               at > 0 ? "; " : "", unknown);
-    }
+    add_note(note, "left out, no label", unlabelled);
+    add_note(note, "non-finite output, counted wrong", nonfinite);
+    add_note(note, "label unknown to the model, counted wrong", unknown);
+    add_note(note, "largest output not unique", ties);
     if (c->n < c->n_expected) {
-        (void)snprintf(note + at, METRIC_NOTE_BYTES - at, "%sonly %zu of %zu planned examples were observed",
-                       at > 0 ? "; " : "", c->n, c->n_expected);
+        add_note(note, "planned examples that were not observed", (long long)(c->n_expected - c->n));
     }
     return note;
 }

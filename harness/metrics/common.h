@@ -5,7 +5,7 @@
 
 #include "metrics/metric.h"
 
-enum { METRIC_NOTE_BYTES = 256 };
+enum { METRIC_NOTE_BYTES = 512 };
 
 /* Examples without a label are no part of any n. */
 bool metric_labelled(uint32_t flags, int32_t label);
@@ -13,7 +13,7 @@ bool metric_labelled(uint32_t flags, int32_t label);
 bool metric_is_correct(int32_t label, int32_t pred, uint32_t flags);
 int64_t metric_n_labelled(const columns *c);
 
-/* "12 examples without a label are left out; 3 have non-finite outputs and count as wrong", or "". */
+/* "left out, no label: 12; non-finite output, counted wrong: 3", or "". */
 const char *metric_note(const columns *c, char note[METRIC_NOTE_BYTES]);
 
 /* k of n as a row with Wilson interval; n = 0 gives NaN with reason. `reason` is a note, "" if there is none. */

@@ -52,7 +52,7 @@ static void collect(extras *e, const report_group *r) {
 
 /* "topk{k=5}" -> "top-5"; "log-loss{clip=0,from=logits}" -> "log-loss": the usual one needs no qualification. */
 static const char *title_of(const char *name, arena *a) {
-    if (k_of(name) >= 0) {
+    if (strchr(name, ',') == NULL && k_of(name) >= 0) {
         return arena_printf(a, "top-%lld", k_of(name));
     }
     return strcmp(name, "log-loss{clip=0,from=logits}") == 0 ? "log-loss" : name;

@@ -29,7 +29,8 @@ static void keep(void *context, const metric_row *row) {
     }
 }
 
-static wanted run(const char *id, const columns *c, const char *name, const char *slice) {
+static wanted run_with(const char *id, const columns *c, const char *name, const char *slice, const char *key,
+                       const char *value) {
     const metric *m = metric_find(id);
     arena a = {0};
     void *block = arena_alloc(&a, m->info.params_bytes + 1);
@@ -37,9 +38,14 @@ static wanted run(const char *id, const columns *c, const char *name, const char
     wanted w = {.name = name, .slice = slice};
     const metric_sink sink = {&w, keep};
     error err = {0};
+    assert_true(key == NULL || param_set_text(&m->info, block, key, value, &a, &err) == STATUS_OK);
     assert_int_equal(m->compute(block, c, 0.95, &sink, &err), STATUS_OK);
     arena_free(&a);
     return w;
+}
+
+static wanted run(const char *id, const columns *c, const char *name, const char *slice) {
+    return run_with(id, c, name, slice, NULL, NULL);
 }
 
 static const int64_t index5[5] = {0, 1, 2, 3, 4};
@@ -62,6 +68,8 @@ static void ties(void **state) {
                        .n_classes = 3};
     assert_true(run("accuracy", &c, "accuracy", "").row.value == 1.0 / 3.0);
     assert_true(run("topk", &c, "topk{k=1}", "").row.value == 1.0 / 3.0);
+    assert_true(run_with("topk", &c, "topk{k=1,ties=highest}", "", "ties", "highest").row.value == 2.0 / 3.0);
+    assert_string_equal(run("accuracy", &c, "accuracy", "").reason, "largest output not unique: 3");
     const wanted all = run("topk", &c, "topk{k=3}", "");
     assert_true(all.row.value == 1.0 && (all.row.flags & METRIC_FLAG_DEGENERATE) != 0);
 }
@@ -85,7 +93,7 @@ static void bad_examples(void **state) {
     assert_true(acc.row.value == 0.5);
     assert_string_equal(acc.reason,
                         "left out, no label: 1; non-finite output, counted wrong: 1; label unknown to the model, "
-                        "counted wrong: 1; only 5 of 6 planned examples were observed");
+                        "counted wrong: 1; planned examples that were not observed: 1");
     const wanted top = run("topk", &c, "topk{k=3}", "");
     assert_true(top.row.value == 0.5 && top.row.n == 4);
     const wanted loss = run("log-loss", &c, "log-loss{clip=0,from=logits}", "");
