@@ -177,7 +177,7 @@ status yaml_bool(const yaml_node *n, const char *name, bool *out, error *err) {
 
 status yaml_choice(const yaml_node *n, const char *name, const char *const *choices, size_t n_choices, size_t *out,
                    error *err) {
-    const char *text = NULL;
+    const char *text = "";
     TRY(yaml_string(n, name, &text, err));
     for (size_t i = 0; i < n_choices; i++) {
         if (strcmp(text, choices[i]) == 0) {
@@ -286,12 +286,12 @@ static status set_param(const yaml_node *v, const info *i, const param *p, void 
     strbuf joined = {0};
     status s = STATUS_OK;
     for (size_t k = 0; s == STATUS_OK && k < n; k++) {
-        const char *t = NULL;
+        const char *t = "";
         s = yaml_string(items[k], p->name, &t, err);
         if (s == STATUS_OK && (strpbrk(t, "\n") != NULL || (v->kind == YAML_SEQUENCE && strchr(t, ',') != NULL))) {
             s = yaml_fail(items[k], err, "\"%s\": a list member cannot hold a comma or a new line", p->name);
         }
-        strbuf_addf(&joined, "%s%s", k == 0 ? "" : "\n", t == NULL ? "" : t);
+        strbuf_addf(&joined, "%s%s", k == 0 ? "" : "\n", t);
     }
     if (s == STATUS_OK) {
         s = param_set_text(i, block, p->name, strbuf_str(&joined), a, err);
