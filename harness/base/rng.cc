@@ -60,8 +60,8 @@ double normal_quantile(double p) {
                                 3.9307895800092710610e+4,
                                 2.8729085735721942674e+4,
                                 5.2264952788528545610e+3};
-    static const double c[8] = {1.42343711074968357734e0,  4.63033784615654529590e0,  5.76949722146069140550e0,
-                                3.64784832476320460504e0,  1.27045825245236838258e0,  2.41780725177450611770e-1,
+    static const double c[8] = {1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
+                                3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
                                 2.27238449892691845833e-2, 7.74545014278341407640e-4};
     static const double d[8] = {1.0,
                                 2.05319162663775882187e0,
@@ -91,7 +91,7 @@ double normal_quantile(double p) {
     return q < 0 ? -v : v;
 }
 
-}  // namespace
+} // namespace
 
 extern "C" {
 
@@ -114,7 +114,7 @@ rng rng_at(uint64_t seed, const char *algo, uint64_t example, uint64_t repeat, u
     r.state[0] = w[0];
     r.state[1] = w[1];
     r.inc[0] = w[2];
-    r.inc[1] = w[3] | 1U;  // PCG streams are odd increments
+    r.inc[1] = w[3] | 1U; // PCG streams are odd increments
     (void)next(&r);
     return r;
 }
@@ -140,8 +140,9 @@ uint64_t rng_below(rng *r, uint64_t bound) {
 }
 
 double rng_normal(rng *r) {
-    // (k + 1/2) / 2^53 lies strictly inside (0, 1)
-    return normal_quantile((static_cast<double>(next(r) >> 11U) + 0.5) * 0x1.0p-53);
+    // (k + 1/2) / 2^52 is exact, symmetric about 1/2 and strictly inside (0, 1). With 53 bits k + 1/2 would round, and
+    // the largest k to 1, whose quantile is infinite.
+    return normal_quantile((static_cast<double>(next(r) >> 12U) + 0.5) * 0x1.0p-52);
 }
 
 void rng_fill_u64(rng *r, uint64_t *out, size_t n) {
@@ -161,4 +162,4 @@ void rng_shuffle_u32(rng *r, uint32_t *v, size_t n) {
     }
 }
 
-}  // extern "C"
+} // extern "C"
