@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -84,9 +85,14 @@ digest_value digest_of(const void *bytes, size_t n) {
 }
 
 status digest_file(const char *path, digest_value *out, uint64_t *n_bytes, error *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return error_set(err, STATUS_IO, "%s: %s", path, strerror(errno));
+    }
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) { /* a FIFO would block, a device might never end */
+        (void)close(fd);
+        return error_set(err, STATUS_IO, "%s: is not a regular file", path);
     }
     enum { CHUNK = 1 << 16 };
     uint8_t *buf = mem_zalloc(CHUNK);

@@ -28,7 +28,8 @@ void digest_field_str(digest *d, const char *tag, const char *value);
 void digest_field_u64(digest *d, const char *tag, uint64_t value);
 
 digest_value digest_of(const void *bytes, size_t n);
-status digest_file(const char *path, digest_value *out, uint64_t *n_bytes, error *err); /* n_bytes may be NULL */
+/* Regular files only; n_bytes may be NULL. */
+status digest_file(const char *path, digest_value *out, uint64_t *n_bytes, error *err);
 
 void digest_hex(const digest_value *v, char out[DIGEST_HEX]);
 /* STATUS_USAGE unless `hex` is 64 hexadecimal digits. */
