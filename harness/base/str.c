@@ -64,7 +64,7 @@ static void c_locale_make(void) {
 }
 
 bool str_to_double(const char *s, double *out) {
-    if (*s == '\0' || strpbrk(s, "xXpP \t\n\r") != NULL) {
+    if (*s == '\0' || strpbrk(s, "xXpP \t\n\v\f\r") != NULL) {
         return false;
     }
     (void)pthread_once(&c_locale_once, c_locale_make);
@@ -79,7 +79,7 @@ bool str_to_double(const char *s, double *out) {
 }
 
 bool str_to_i64(const char *s, int64_t *out) {
-    if (*s == '\0' || strpbrk(s, " \t\n\r") != NULL) {
+    if (*s == '\0' || strpbrk(s, " \t\n\v\f\r") != NULL) {
         return false;
     }
     char *end = NULL;
