@@ -104,6 +104,8 @@ bool str_to_bool(const char *s, bool *out) {
     return false;
 }
 
+enum { PLAIN_EXPONENT = 16 }; /* from here on integers are not all doubles: 1e+16 */
+
 char *str_from_double(double v, char buf[STR_DOUBLE_BYTES]) {
     if (!isfinite(v)) {
         (void)snprintf(buf, STR_DOUBLE_BYTES, "%s", isnan(v) ? "nan" : v > 0 ? "inf" : "-inf");
@@ -111,12 +113,17 @@ char *str_from_double(double v, char buf[STR_DOUBLE_BYTES]) {
     }
     (void)pthread_once(&c_locale_once, c_locale_make);
     locale_t old = uselocale(c_locale);
-    for (int digits = 1; digits <= 17; digits++) {
-        (void)snprintf(buf, STR_DOUBLE_BYTES, "%.*g", digits, v);
+    int digits = 1;
+    for (; digits <= 17; digits++) {
+        (void)snprintf(buf, STR_DOUBLE_BYTES, "%.*e", digits - 1, v);
         if (strtod_l(buf, NULL, c_locale) == v) {
             break;
         }
     }
+    /* %g would write 1000 as 1e+03: with as many digits as stand before the point it writes a plain number */
+    int exponent = (int)strtol(strchr(buf, 'e') + 1, NULL, 10);
+    digits = exponent < PLAIN_EXPONENT && exponent + 1 > digits ? exponent + 1 : digits;
+    (void)snprintf(buf, STR_DOUBLE_BYTES, "%.*g", digits, v);
     (void)uselocale(old);
     return buf;
 }

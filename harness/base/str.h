@@ -27,7 +27,8 @@ bool str_to_double(const char *s, double *out);
 bool str_to_i64(const char *s, int64_t *out);
 bool str_to_bool(const char *s, bool *out); /* true/false/yes/no/on/off/1/0 */
 
-/* Shortest text that reads back as the same double ("0.1", "1e-07", "inf", "nan"). Returns buf. */
+/* The fewest digits that read back as the same double, plain from 1e-4 to below 1e16: "0.1", "1000", "1e-07", "1e+16",
+ * "inf", "nan". Returns buf. */
 #define STR_DOUBLE_BYTES 32
 char *str_from_double(double v, char buf[STR_DOUBLE_BYTES]);
 
