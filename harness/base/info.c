@@ -176,13 +176,19 @@ static void json_string(strbuf *b, const char *s) {
     strbuf_add(b, "\"");
 }
 
+/* JSON has no infinity: text, which param_set_text reads again. */
+static void json_real_text(strbuf *b, double v) {
+    char num[STR_DOUBLE_BYTES];
+    (void)str_from_double(v, num);
+    strbuf_addf(b, isfinite(v) ? "%s" : "\"%s\"", num);
+}
+
 static void value_json(const param *p, const void *block, strbuf *b) {
     const char *field = (const char *)block + p->offset;
-    char num[STR_DOUBLE_BYTES];
     switch (p->type) {
     case PARAM_BOOL: strbuf_add(b, *(const bool *)field ? "true" : "false"); return;
     case PARAM_INT: strbuf_addf(b, "%lld", (long long)*(const int64_t *)(const void *)field); return;
-    case PARAM_REAL: strbuf_add(b, str_from_double(*(const double *)(const void *)field, num)); return;
+    case PARAM_REAL: json_real_text(b, *(const double *)(const void *)field); return;
     case PARAM_STRING:
     case PARAM_CHOICE: json_string(b, *(const char *const *)(const void *)field); return;
     default: break;
@@ -194,7 +200,7 @@ static void value_json(const param *p, const void *block, strbuf *b) {
         if (p->type == PARAM_INTS) {
             strbuf_addf(b, "%lld", (long long)l->v[i]);
         } else if (p->type == PARAM_REALS) {
-            strbuf_add(b, str_from_double(((const param_reals *)(const void *)field)->v[i], num));
+            json_real_text(b, ((const param_reals *)(const void *)field)->v[i]);
         } else {
             json_string(b, ((const param_strings *)(const void *)field)->v[i]);
         }
