@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static const struct {
     const char *name, *sentence;
     int exit_code;
@@ -35,14 +37,10 @@ int exit_code_worst(int a, int b) {
     return 70;
 }
 
-/* Error text reaches terminals and logs: a hostile name must not carry escape sequences there. */
+/* Error text reaches terminals, logs and JSON: a hostile name must not carry escape sequences there, and a text cut in
+ * the middle of a character must stay UTF-8. */
 static void make_printable(char *s) {
-    for (; *s != '\0'; s++) {
-        unsigned char c = (unsigned char)*s;
-        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
-            *s = '?';
-        }
-    }
+    str_make_printable(s, "\n\t");
 }
 
 status error_vset(error *err, status code, const char *fmt, va_list ap) {

@@ -41,7 +41,7 @@ int status_exit_code(status s);
 int exit_code_worst(int a, int b);
 
 /* Both return `code`, so that `return error_set(err, STATUS_DATA, "...")` reads well. `err` may be NULL.
- * error_prefix puts text before what is there. Control characters (of hostile names) become '?'. */
+ * error_prefix puts text before what is there. Control characters and broken UTF-8 (of hostile names) become '?'. */
 status error_set(error *err, status code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 status error_vset(error *err, status code, const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
 status error_prefix(error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -150,6 +150,26 @@ static size_t utf8_step(const unsigned char *s, size_t n) {
     return k;
 }
 
+/* Bytes of the printable character at s[0..n), 0 if there is none. */
+static size_t printable_step(const unsigned char *s, size_t n, const char *keep) {
+    if (s[0] < 0x20) {
+        return strchr(keep, s[0]) != NULL ? 1 : 0;
+    }
+    bool c1 = n > 1 && s[0] == 0xc2 && s[1] < 0xa0; /* U+0080..U+009F: U+009B is a terminal's CSI */
+    return s[0] == 0x7f || c1 ? 0 : utf8_step(s, n);
+}
+
+void str_make_printable(char *s, const char *keep) {
+    size_t n = strlen(s);
+    for (size_t i = 0; i < n;) {
+        size_t k = printable_step((const unsigned char *)s + i, n - i, keep);
+        if (k == 0) {
+            s[i] = '?';
+        }
+        i += k == 0 ? 1 : k;
+    }
+}
+
 size_t str_utf8_valid(const char *s, size_t n) {
     size_t i = 0;
     while (i < n) {

@@ -32,6 +32,10 @@ bool str_to_bool(const char *s, bool *out); /* true/false/yes/no/on/off/1/0 */
 #define STR_DOUBLE_BYTES 32
 char *str_from_double(double v, char buf[STR_DOUBLE_BYTES]);
 
+/* In place: control characters (C0 but those in `keep`, DEL, C1) and bytes that are no UTF-8 become '?', one per byte,
+ * so that no text from outside moves a terminal's cursor or breaks the JSON it is put in. */
+void str_make_printable(char *s, const char *keep);
+
 /* Length in bytes of the longest valid UTF-8 prefix of s[0..n). */
 size_t str_utf8_valid(const char *s, size_t n);
 /* Terminal columns of a UTF-8 string (one per code point, two for wide East Asian, none for combining). */

@@ -21,11 +21,7 @@ table *table_new(const char *align) {
 
 static char *clean(arena *a, const char *s) {
     char *c = arena_strdup(a, s == NULL ? "" : s);
-    for (char *p = c; *p != '\0'; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            *p = '?';
-        }
-    }
+    str_make_printable(c, "");
     return c;
 }
 

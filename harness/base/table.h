@@ -11,7 +11,7 @@ typedef struct table table;
 
 /* `align`: one char per column, 'l' or 'r'. */
 table *table_new(const char *align);
-/* As many cells as columns; NULL cells are empty. Copies. Control characters become '?'. */
+/* As many cells as columns; NULL cells are empty. Copies. Control characters and broken UTF-8 become '?'. */
 void table_row(table *t, const char *const *cells);
 void table_rule(table *t); /* a horizontal rule after the rows so far */
 void table_render(const table *t, strbuf *out);
