@@ -157,8 +157,11 @@ status io_make_dirs(const char *path, error *err) {
         char was = *c;
         if (was == '/' || was == '\0') {
             *c = '\0';
+            struct stat st;
             if (mkdir(p, 0777) != 0 && errno != EEXIST) {
                 s = os_error(err, p);
+            } else if (stat(p, &st) != 0 || !S_ISDIR(st.st_mode)) {
+                s = error_set(err, STATUS_IO, "%s: is not a folder", p);
             }
             *c = was;
         }
