@@ -58,6 +58,15 @@ static int file_actions(const proc_spec *spec, posix_spawn_file_actions_t *fa) {
     return rc;
 }
 
+/* Whoever started us may have left SIGCHLD ignored: the kernel would then reap children and lose how they ended. */
+static void keep_exit_statuses(void) {
+    struct sigaction sa;
+    if (sigaction(SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN) {
+        sa.sa_handler = SIG_DFL;
+        (void)sigaction(SIGCHLD, &sa, NULL);
+    }
+}
+
 status proc_spawn(const proc_spec *spec, pid_t *pid, error *err) {
     arena a = {0};
     posix_spawn_file_actions_t fa;
@@ -69,6 +78,7 @@ status proc_spawn(const proc_spec *spec, pid_t *pid, error *err) {
     if (rc != 0) {
         return error_set(err, STATUS_IO, "posix_spawn: %s", strerror(rc));
     }
+    keep_exit_statuses();
     sigset_t none;
     sigset_t defaults;
     (void)sigemptyset(&none);
@@ -96,7 +106,10 @@ status proc_spawn(const proc_spec *spec, pid_t *pid, error *err) {
 
 int proc_wait(pid_t pid) {
     int st = 0;
-    while (waitpid(pid, &st, 0) < 0 && errno == EINTR) {
+    while (waitpid(pid, &st, 0) < 0) {
+        if (errno != EINTR) {
+            return 255; /* no such child: unknown is not success */
+        }
     }
     return WIFSIGNALED(st) ? -WTERMSIG(st) : WEXITSTATUS(st);
 }

@@ -23,7 +23,7 @@ typedef struct proc_spec {
 } proc_spec;
 
 status proc_spawn(const proc_spec *spec, pid_t *pid, error *err);
-int proc_wait(pid_t pid);              /* exit status, or -signal */
+int proc_wait(pid_t pid);              /* exit status, or -signal; 255 if there is no such child */
 int64_t proc_rss_bytes(pid_t pid);     /* 0 if it is gone */
 const char *proc_signal_name(int sig); /* "SIGSEGV" */
 
