@@ -10,6 +10,8 @@
 static status infer(ox_node *n, error *err) {
     TRY(ox_need_float(n, 0, err));
     TRY(ox_check_attr(n, "epsilon", OX_FLOAT, err));
+    TRY(ox_check_attr(n, "training_mode", OX_INT, err));
+    TRY(ox_check_attr(n, "spatial", OX_INT, err));
     const ox_tensor *x = n->in[0];
     if (x->n_dims < 2) {
         return error_set(err, STATUS_MODEL, "the input has %u dimensions; at least 2 are needed", x->n_dims);

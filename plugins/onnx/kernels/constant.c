@@ -14,7 +14,7 @@ static status get_value(const ox_node *n, ox_tensor *t, error *err) {
         const void *in;
         void *out;
     } p = {.in = NULL}; /* ox_tensor.data is not const, but nobody writes here */
-    if (strcmp(a->name, "value") == 0 && a->kind == OX_TENSOR && a->t != NULL && a->t->data != NULL) {
+    if (strcmp(a->name, "value") == 0 && a->kind == OX_TENSOR && a->t != NULL && (a->t->data != NULL || a->t->n == 0)) {
         *t = *a->t;
         return STATUS_OK;
     }

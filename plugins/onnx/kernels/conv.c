@@ -68,10 +68,20 @@ static status load_weights(const ox_node *n, conv_state *st, error *err) {
     return ox_conv_dnnl_weights(st->fast, n->in[1]->data, b == NULL ? NULL : b->data, err);
 }
 
+/* oneDNN counts in int. */
+static bool fits_int(const ox_node *n, const ox_conv_shape *s) {
+    size_t per_x = n->in[0]->n / s->batch, per_y = n->out[0]->n / s->batch;
+    return per_x <= INT32_MAX && per_y <= INT32_MAX && n->in[1]->n <= INT32_MAX;
+}
+
 static status prepare_fast(ox_node *n, conv_state *st, bool want_vjp, error *err) {
     const ox_tensor *b = ox_input(n, 2);
     bool narrow = want_vjp && ox_conv_narrow_pays(&st->s);
-    TRY(ox_conv_dnnl_create(&st->s, b != NULL, want_vjp && !narrow, &st->fast, err));
+    status code = ox_conv_dnnl_create(&st->s, b != NULL, want_vjp && !narrow, &st->fast, err);
+    if (code == STATUS_UNSUPPORTED) {
+        return STATUS_OK; /* a geometry that oneDNN has no kernel for: the loops have */
+    }
+    TRY(code);
     st->fixed = n->in[1]->is_const && (b == NULL || b->is_const);
     if (st->fixed) {
         TRY(load_weights(n, st, err));
@@ -91,7 +101,8 @@ static status prepare(ox_node *n, bool want_vjp, error *err) {
     n->state = st;
     st->want_vjp = want_vjp;
     status code = get_shape(n, &st->s, err);
-    if (code == STATUS_OK && !n->reference && n->in[0]->dtype == ASSAY_F32 && n->in[0]->n > 0 && n->out[0]->n > 0) {
+    if (code == STATUS_OK && !n->reference && n->in[0]->dtype == ASSAY_F32 && n->in[0]->n > 0 && n->out[0]->n > 0 &&
+        fits_int(n, &st->s)) {
         code = prepare_fast(n, st, want_vjp, err);
     }
     if (code != STATUS_OK) {

@@ -66,6 +66,14 @@ static status quantize_infer(ox_node *n, error *err) {
     TRY(need_scale(n, err));
     const ox_tensor *z = ox_input(n, 2);
     uint32_t dtype = z != NULL ? z->dtype : ASSAY_U8;
+    TRY(ox_check_attr(n, "output_dtype", OX_INT, err)); /* opset 21; 2 and 3 of TensorProto.DataType, 0: as z */
+    int64_t wanted = ox_attr_int(n, "output_dtype", 0);
+    if (wanted == 3 && z == NULL) {
+        dtype = ASSAY_I8;
+    } else if (wanted != 0 && wanted != (dtype == ASSAY_I8 ? 3 : 2)) {
+        return error_set(err, STATUS_UNSUPPORTED, "output_dtype %lld does not go with a zero point of %s",
+                         (long long)wanted, ox_dtype_name(dtype));
+    }
     if (dtype != ASSAY_U8 && dtype != ASSAY_I8) {
         return error_set(err, STATUS_UNSUPPORTED, "quantising to %s; int8 and uint8 are supported",
                          ox_dtype_name(dtype));
