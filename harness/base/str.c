@@ -122,8 +122,9 @@ char *str_from_double(double v, char buf[STR_DOUBLE_BYTES]) {
     }
     /* %g would write 1000 as 1e+03: with as many digits as stand before the point it writes a plain number */
     int exponent = (int)strtol(strchr(buf, 'e') + 1, NULL, 10);
-    digits = exponent < PLAIN_EXPONENT && exponent + 1 > digits ? exponent + 1 : digits;
-    (void)snprintf(buf, STR_DOUBLE_BYTES, "%.*g", digits, v);
+    if (exponent < PLAIN_EXPONENT) {
+        (void)snprintf(buf, STR_DOUBLE_BYTES, "%.*g", exponent + 1 > digits ? exponent + 1 : digits, v);
+    }
     (void)uselocale(old);
     return buf;
 }
