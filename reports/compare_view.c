@@ -80,8 +80,8 @@ static void add_details(const compare_result *r, report_doc *doc) {
     if (r->n_flips == 0) {
         return;
     }
-    doc_text(doc, "Changed examples, the first %zu of %lld:", r->n_flips,
-             (long long)(r->n_newly_right + r->n_newly_wrong));
+    const int64_t n_changed = r->n_newly_right + r->n_newly_wrong;
+    doc_text(doc, "Changed examples, the first %zu of %lld:", r->n_flips, (long long)n_changed);
     static const doc_column columns[] = {{"example", "", 'r'},
                                          {"label", "", 'r'},
                                          {"baseline says", "", 'r'},

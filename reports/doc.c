@@ -81,8 +81,9 @@ char *doc_utf8(arena *a, const char *s) {
         o += good;
         i += good;
         if (i < n) {
-            memcpy(o, "\xef\xbf\xbd", 3);
-            o += 3;
+            for (const char *c = "\xef\xbf\xbd"; *c != '\0'; c++) {
+                *o++ = *c;
+            }
             i++;
         }
     }

@@ -81,7 +81,7 @@ double special_log_binomial(double n, double k) {
     if (lo < 30.0 && lo == floor(lo) && n == floor(n)) { /* a short product: exact factors */
         double sum = 0;
         double product = 1;
-        for (double j = 1; j <= lo; j++) {
+        for (int j = 1; j <= (int)lo; j++) {
             product *= (n - lo + j) / j;
             if (product > 1e280) {
                 sum += log(product);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/metric.h"
 #include "reports/section.h"
 
 enum { MAX_EXTRA = 12 };
@@ -14,10 +15,17 @@ typedef struct extras {
     size_t n;
 } extras;
 
-/* k of "topk{k=5}", -1 for other names. */
-static long long k_of(const char *name) {
-    long long k = -1;
-    return sscanf(name, "topk{k=%lld}", &k) == 1 ? k : -1;
+/* k of "topk{k=5}" and "topk{k=5,ties=highest}", -1 for other names. */
+static int64_t k_of(const char *name) {
+    static const char head[] = "topk{k=";
+    char digits[24];
+    int64_t k = -1;
+    if (strncmp(name, head, sizeof head - 1) != 0) {
+        return -1;
+    }
+    const char *s = name + sizeof head - 1;
+    (void)snprintf(digits, sizeof digits, "%.*s", (int)strspn(s, "0123456789"), s);
+    return str_to_i64(digits, &k) ? k : -1;
 }
 
 static bool is_loss(const char *name) {
@@ -43,8 +51,9 @@ static void add_name(extras *e, const char *name) {
 static void collect(extras *e, const report_group *r) {
     for (size_t i = 0; i < r->n_metrics; i++) {
         const char *name = r->metrics[i]->name;
-        /* k = 1 is the accuracy again */
-        if (r->metrics[i]->slice[0] == '\0' && (k_of(name) > 1 || is_loss(name))) {
+        /* k = 1 is the accuracy again, and k not below the number of classes is always 1 */
+        const bool says = k_of(name) > 1 && (r->metrics[i]->flags & METRIC_FLAG_DEGENERATE) == 0;
+        if (r->metrics[i]->slice[0] == '\0' && (says || is_loss(name))) {
             add_name(e, name);
         }
     }
@@ -52,8 +61,8 @@ static void collect(extras *e, const report_group *r) {
 
 /* "topk{k=5}" -> "top-5"; "log-loss{clip=0,from=logits}" -> "log-loss": the usual one needs no qualification. */
 static const char *title_of(const char *name, arena *a) {
-    if (strchr(name, ',') == NULL && k_of(name) >= 0) {
-        return arena_printf(a, "top-%lld", k_of(name));
+    if (k_of(name) >= 0 && strchr(name, ',') == NULL) {
+        return arena_printf(a, "top-%lld", (long long)k_of(name));
     }
     return strcmp(name, "log-loss{clip=0,from=logits}") == 0 ? "log-loss" : name;
 }
@@ -106,14 +115,14 @@ static void add_place(const report_group *first, size_t n, report_doc *doc) {
         const store_metric *m = report_metric(&first[i], "accuracy", "");
         level = m != NULL ? m->level : level;
     }
-    doc_column columns[4 + MAX_EXTRA] = {{"model", "", 'l'}, {"n", "", 'r'}, {"accuracy", "", 'r'}};
+    doc_column cols[4 + MAX_EXTRA] = {{"model", "", 'l'}, {"n", "", 'r'}, {"accuracy", "", 'r'}};
     for (size_t j = 0; j < e.n; j++) {
-        columns[3 + j] = (doc_column){title_of(e.name[j], &a), is_loss(e.name[j]) ? "nats" : "", 'r'};
+        cols[3 + j] = (doc_column){title_of(e.name[j], &a), is_loss(e.name[j]) ? "nats" : "", 'r'};
     }
-    columns[3 + e.n] = (doc_column){"outcome", "", 'l'};
+    cols[3 + e.n] = (doc_column){"outcome", "", 'l'};
     const store_group *g = first->g;
     doc_heading(doc, 3, "%s%s%s, suite %s", g->dataset, g->split[0] != '\0' ? ", split " : "", g->split, g->suite);
-    doc_table(doc, columns, 4 + e.n);
+    doc_table(doc, cols, 4 + e.n);
     for (size_t i = 0; i < n; i++) {
         add_row(&first[i], &e, doc, &a);
     }

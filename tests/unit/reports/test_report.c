@@ -69,6 +69,8 @@ static void terminal(void **state) {
     char *text = render(f, sample(f, false), "terminal");
     show(text);
     must_hold(text, "cnn-fp32    400  0.9000 [0.8667, 0.9257]");
+    must_hold(text, "top-3");
+    assert_null(strstr(text, "top-5")); /* four classes: says nothing */
     must_hold(text, "CRASHED");
     must_hold(text, "signal 11 (Segmentation fault)");
     must_hold(text, "SKIPPED: logits were not stored (store: {logits: clean})");
