@@ -145,6 +145,11 @@ status frame_write_rows(int fd, const observation *rows, size_t n, error *err) {
     if (per_frame == 0) {
         return error_set(err, STATUS_UNSUPPORTED, "%zu logits per example are too many to keep", n_logits);
     }
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].n_logits != n_logits || (n_logits > 0 && rows[i].logits == NULL)) {
+            return error_set(err, STATUS_INTERNAL, "channel: rows of one call with different numbers of logits");
+        }
+    }
     for (size_t i = 0; i < n; i += per_frame) {
         size_t k = n - i < per_frame ? n - i : per_frame;
         uint8_t *buf = mem_zalloc(sizeof(wire_rows) + k * row_bytes);
