@@ -50,7 +50,11 @@ worker_exit worker_stop(worker_proc *w, bool kill_it) {
     (void)close(w->fd);
     int st = 0;
     struct rusage ru = {0};
-    while (wait4(w->pid, &st, 0, &ru) < 0 && errno == EINTR) {
+    while (wait4(w->pid, &st, 0, &ru) < 0) {
+        if (errno != EINTR) {
+            st = W_EXITCODE(255, 0); /* somebody else took its end: unknown is not success */
+            break;
+        }
     }
     e.signalled = WIFSIGNALED(st);
     e.signal = e.signalled ? WTERMSIG(st) : 0;
@@ -109,7 +113,8 @@ status worker_probe(worker_env env, const char *plugin_path, double timeout_s, j
     }
     worker_exit e = worker_stop(&w, true);
     if (s == STATUS_OK && json_object_get(*answer, "error") != NULL) {
-        s = error_set(err, STATUS_MODEL, "%s", json_string_value(json_object_get(*answer, "error")));
+        const char *text = json_string_value(json_object_get(*answer, "error"));
+        s = error_set(err, STATUS_MODEL, "%s", text == NULL ? "the worker's answer is malformed" : text);
         json_decref(*answer);
         *answer = NULL;
         return s;
