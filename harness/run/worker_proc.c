@@ -14,21 +14,37 @@
 #include "base/clock.h"
 #include "base/proc.h"
 
+/* Away from the standard descriptors, where somebody's printf would write into the channel if assay was started without
+ * them, and from the child's end: posix_spawn's dup2 of a descriptor onto itself would keep it close-on-exec. */
+static status move_up(int *fd, error *err) {
+    if (*fd > PROC_CHANNEL_FD) {
+        return STATUS_OK;
+    }
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, PROC_CHANNEL_FD + 1);
+    if (moved < 0) {
+        return error_set(err, STATUS_IO, "socketpair: %s", strerror(errno));
+    }
+    (void)close(*fd);
+    *fd = moved;
+    return STATUS_OK;
+}
+
 status worker_start(worker_proc *w, worker_env env, error *err) {
     int pair[2];
     *w = (worker_proc){.fd = -1};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         return error_set(err, STATUS_IO, "socketpair: %s", strerror(errno));
     }
-    /* posix_spawn's dup2 of a descriptor onto itself would keep it close-on-exec: keep clear of the target */
-    if (pair[1] == PROC_CHANNEL_FD) {
-        int moved = fcntl(pair[1], F_DUPFD_CLOEXEC, PROC_CHANNEL_FD + 1);
-        (void)close(pair[1]);
-        pair[1] = moved;
-    }
     static const char *const argv[] = {"assay", "__worker", NULL};
-    proc_spec spec = {.argv = argv, .env = env.v, .n_env = env.n, .channel = pair[1], .out = -1, .own_group = true};
-    status s = proc_spawn(&spec, &w->pid, err);
+    proc_spec spec = {.argv = argv, .env = env.v, .n_env = env.n, .channel = -1, .out = -1, .own_group = true};
+    status s = move_up(&pair[0], err);
+    if (s == STATUS_OK) {
+        s = move_up(&pair[1], err);
+    }
+    if (s == STATUS_OK) {
+        spec.channel = pair[1];
+        s = proc_spawn(&spec, &w->pid, err);
+    }
     (void)close(pair[1]);
     if (s != STATUS_OK) {
         (void)close(pair[0]);
