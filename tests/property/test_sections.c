@@ -17,8 +17,7 @@ static const char *const hostile[] = {
     "\xe2\x80\xae txt.exe",
     "# - 1. heading\nnew line\r|---|",
     "![x](http://x) @everyone $x$ &amp; \\",
-    "\xc2\x9b"
-    "31m C1",
+    "\xc2\x9b[31m C1",
     "a,b=c\\,d",
     "--help",
 };
