@@ -231,6 +231,12 @@ static size_t tensor_bytes(const ox_tensor *t) {
     return t->n * ox_dtype_bytes(t->dtype); /* no overflow: ox_set_shape */
 }
 
+/* The limit of activations, and again of gradients, at the plan's batch. */
+static size_t limit_bytes(const ox_plan *p) {
+    size_t n = 0;
+    return mem_mul(OX_MAX_EXAMPLE_BYTES, (size_t)p->batch, &n) && n < OX_MAX_PLAN_BYTES ? n : OX_MAX_PLAN_BYTES;
+}
+
 /* Offsets of buffers; `last[v]`: index of the node that reads v last, n_nodes for what is wanted. */
 typedef struct layout {
     builder *b;
@@ -305,7 +311,7 @@ static void set_data(layout *l, ox_tensor *t) {
 
 static status allocate_activations(builder *b) {
     ox_plan *p = b->p;
-    layout l = {.b = b, .pool = {.limit = OX_MAX_PLAN_BYTES}};
+    layout l = {.b = b, .pool = {.limit = limit_bytes(p)}};
     l.at = arena_alloc(&p->memory, b->g->n_values * sizeof *l.at);
     l.last = arena_alloc(&p->memory, b->g->n_values * sizeof *l.last);
     find_last_uses(&l);
@@ -313,8 +319,8 @@ static status allocate_activations(builder *b) {
     p->n_activation_bytes = l.pool.top;
     pool_destroy(&l.pool);
     if (!ok) {
-        return error_set(b->err, STATUS_UNSUPPORTED, "%s: activations at batch %" PRId64 " need more than 16 GiB",
-                         b->g->file, p->batch);
+        return error_set(b->err, STATUS_UNSUPPORTED, "%s: activations at batch %" PRId64 " need more than %zu bytes",
+                         b->g->file, p->batch, limit_bytes(p));
     }
     p->activations = mem_try(p->n_activation_bytes, 1, "activations", b->err);
     if (p->activations == NULL) {
@@ -342,7 +348,7 @@ static bool has_gradient(const builder *b, size_t v) {
 
 static status allocate_gradients(builder *b) {
     ox_plan *p = b->p;
-    pool spans = {.limit = OX_MAX_PLAN_BYTES};
+    pool spans = {.limit = limit_bytes(p)};
     size_t *at = arena_alloc(&p->memory, b->g->n_values * sizeof *at);
     bool ok = true;
     for (size_t v = 0; v < b->g->n_values && ok; v++) {
@@ -352,8 +358,8 @@ static status allocate_gradients(builder *b) {
     }
     p->n_gradient_bytes = spans.top;
     if (!ok) {
-        return error_set(b->err, STATUS_UNSUPPORTED, "%s: gradients at batch %" PRId64 " need more than 16 GiB",
-                         b->g->file, p->batch);
+        return error_set(b->err, STATUS_UNSUPPORTED, "%s: gradients at batch %" PRId64 " need more than %zu bytes",
+                         b->g->file, p->batch, limit_bytes(p));
     }
     p->gradients = mem_try(p->n_gradient_bytes, 1, "gradients", b->err);
     if (p->gradients == NULL) {

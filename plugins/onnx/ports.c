@@ -288,7 +288,12 @@ static status check_names(const assay_model *m, error *err) {
 
 status ox_ports_find(assay_model *m, error *err) {
     ox_plan *p = NULL;
-    TRY(choose_output(m, &p, err));
+    int64_t exported = m->graph.input_shape[0];
+    status s = choose_output(m, &p, err);
+    if (s != STATUS_OK && s != STATUS_USAGE && exported > 1) {
+        (void)error_prefix(err, "(the file was exported with a fixed batch of %d) ", (int)exported);
+    }
+    TRY(s);
     ox_layers_find(m, p);
     ox_cost_find(m, p);
     ox_plan_free(p);

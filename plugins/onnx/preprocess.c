@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+#define MAX_FEATURES ((size_t)1 << 26) /* 256 MiB of float32 per example */
+
 /* One line of a newline-separated list; NULL at the end. `buf` has 64 bytes: no number is longer. */
 static const char *next_line(const char *at, char buf[64], bool *fits) {
     size_t n = strcspn(at, "\n");
@@ -92,8 +94,9 @@ static status read_shape(ox_preprocess *p, const ox_graph *g, const ox_preproces
             return error_set(err, STATUS_UNSUPPORTED, "%s: input \"%s\": dimension %u has no fixed size", g->file, name,
                              i);
         }
-        if (!mem_mul(p->n_features, (size_t)p->shape[i], &p->n_features) || p->n_features > (size_t)1 << 31) {
-            return error_set(err, STATUS_UNSUPPORTED, "%s: input \"%s\" is too large", g->file, name);
+        if (!mem_mul(p->n_features, (size_t)p->shape[i], &p->n_features) || p->n_features > MAX_FEATURES) {
+            return error_set(err, STATUS_UNSUPPORTED, "%s: input \"%s\" has more than %zu values per example", g->file,
+                             name, MAX_FEATURES);
         }
     }
     p->n_channels = p->n_dims == 4 || p->n_dims == 2 ? (size_t)p->shape[1] : 1;
@@ -105,7 +108,7 @@ static status read_shape(ox_preprocess *p, const ox_graph *g, const ox_preproces
     return STATUS_OK;
 }
 
-/* Without a list nothing of the example's size is allocated: a file's claim of 2^31 features costs nothing. */
+/* Without a list nothing of the example's size is allocated: a file's claim of many features costs nothing. */
 static status read_numbers(ox_preprocess *p, const ox_preprocess_text *t, arena *memory, error *err) {
     p->identity = t->scale == NULL && t->mean == NULL && t->std == NULL;
     if (p->identity) {
