@@ -73,6 +73,9 @@ static status add_scalar(builder *b, struct fy_event *e) {
     if (memchr(text, '\0', len) != NULL) {
         return fail_here(b, "text with a NUL character");
     }
+    if (str_utf8_valid(text, len) != len) { /* an escape wrote it: "\ud800" */
+        return fail_here(b, "an escape that is no character");
+    }
     n->node.text = arena_strndup(b->mem, text, len);
     enum fy_scalar_style style = token == NULL ? FYSS_PLAIN : fy_token_scalar_style(token);
     n->node.quoted = style != FYSS_PLAIN;
