@@ -311,6 +311,11 @@ static status parse_metrics(const yaml_node *list, config_suite *s, arena *a, er
             TRY(yaml_string(n, "a metric", &id, err));
             TRY(find_metric(n, id, &v[i].metric, err));
         }
+        for (size_t j = 0; j < i; j++) { /* the judge finds a metric's parameters by its id */
+            if (v[j].metric == v[i].metric) {
+                return yaml_fail(n, err, "metric \"%s\" is listed twice", v[i].metric->info.id);
+            }
+        }
     }
     return STATUS_OK;
 }
