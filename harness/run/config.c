@@ -130,6 +130,9 @@ static status parse_model(const config *c, const yaml_node *n, config_model *m, 
     const yaml_node *name = NULL;
     TRY(yaml_need(n, "name", "a model", &name, err));
     TRY(yaml_string(name, "name", &m->name, err));
+    if (m->name[0] == '\0') {
+        return yaml_fail(name, err, "\"name\" must not be empty");
+    }
     m->plugin = "onnx";
     const char *path = NULL;
     TRY(yaml_opt_string(n, "plugin", &m->plugin, err));
