@@ -586,9 +586,12 @@ status config_load_text(const char *path, const char *text, suite_list suites, c
 status config_load(const char *path, suite_list suites, const config_override *over, config **out, error *err) {
     char *text = NULL;
     size_t n = 0;
-    TRY(io_read_file(path, TEXT_LIMIT, &text, &n, err));
-    status s = strlen(text) != n ? error_set(err, STATUS_USAGE, "%s: holds a NUL byte", path)
-                                 : config_load_text(path, text, suites, over, out, err);
+    status s = io_read_file(path, TEXT_LIMIT, &text, &n, err);
+    if (s != STATUS_OK) {
+        return s == STATUS_DATA ? error_set(err, STATUS_USAGE, "%s: more than %u bytes", path, TEXT_LIMIT) : s;
+    }
+    s = strlen(text) != n ? error_set(err, STATUS_USAGE, "%s: holds a NUL byte", path)
+                          : config_load_text(path, text, suites, over, out, err);
     mem_free(text);
     return s;
 }
