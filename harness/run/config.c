@@ -510,25 +510,51 @@ static json_t *model_json(const config_model *m) {
                      "options", options, "columns", cols, "datasets", datasets);
 }
 
-static json_t *suite_json(const config_suite *s) {
+/* With defaults filled in, so that writing one out changes nothing. */
+static json_t *metric_json(const config_metric *m, arena *a) {
+    const info *i = &m->metric->info;
+    json_error_t je;
+    void *block = arena_alloc(a, i->params_bytes + 1);
+    params_default(i, block, a);
+    for (size_t k = 0; k < m->n_params; k++) {
+        (void)param_set_text(i, block, m->params[k].key, m->params[k].value, a, NULL); /* was set before: in range */
+    }
+    return json_pack("{s:s, s:o}", "id", i->id, "params", json_loads(params_json(i, block, a), 0, &je));
+}
+
+static json_t *suite_json(const config_suite *s, arena *a) {
     json_error_t je;
     json_t *metrics = json_array();
     for (size_t i = 0; i < s->n_metrics; i++) {
-        json_t *params = json_object();
-        for (size_t k = 0; k < s->metrics[i].n_params; k++) {
-            (void)json_object_set_new(params, s->metrics[i].params[k].key, json_text(s->metrics[i].params[k].value));
-        }
-        (void)json_array_append_new(metrics,
-                                    json_pack("{s:s, s:o}", "id", s->metrics[i].metric->info.id, "params", params));
+        (void)json_array_append_new(metrics, metric_json(&s->metrics[i], a));
     }
     return json_pack("{s:s, s:I, s:o, s:o}", "id", s->suite->info.id, "limit", (json_int_t)s->limit, "params",
                      json_loads(s->params_json, 0, &je), "metrics", metrics);
 }
 
+static int by_suite_id(const void *a, const void *b) {
+    const config_suite *const *x = a;
+    const config_suite *const *y = b;
+    return strcmp((*x)->suite->info.id, (*y)->suite->info.id);
+}
+
+/* By id: they are keys of a mapping, whose order says nothing. */
+static json_t *suites_json(config *c) {
+    const config_suite **sorted = arena_alloc(&c->mem, (c->n_suites + 1) * sizeof *sorted);
+    for (size_t i = 0; i < c->n_suites; i++) {
+        sorted[i] = &c->suites[i];
+    }
+    qsort(sorted, c->n_suites, sizeof *sorted, by_suite_id);
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->n_suites; i++) {
+        (void)json_array_append_new(list, suite_json(sorted[i], &c->mem));
+    }
+    return list;
+}
+
 static void make_json(config *c) {
     json_t *models = json_array();
     json_t *datasets = json_array();
-    json_t *suites = json_array();
     for (size_t i = 0; i < c->n_models; i++) {
         (void)json_array_append_new(models, model_json(&c->models[i]));
     }
@@ -536,12 +562,9 @@ static void make_json(config *c) {
         (void)json_array_append_new(
             datasets, json_pack("{s:s, s:I}", "id", c->datasets[i].id, "limit", (json_int_t)c->datasets[i].limit));
     }
-    for (size_t i = 0; i < c->n_suites; i++) {
-        (void)json_array_append_new(suites, suite_json(&c->suites[i]));
-    }
     json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:o}", "seed", (json_int_t)c->seed, "tile",
                           (json_int_t)c->tile, "shard", (json_int_t)c->shard, "limit", (json_int_t)c->limit, "logits",
-                          logits_words[c->logits], "models", models, "datasets", datasets, "suites", suites);
+                          logits_words[c->logits], "models", models, "datasets", datasets, "suites", suites_json(c));
     char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     c->json = arena_strdup(&c->mem, text == NULL ? "{}" : text);
     c->sha256 = digest_of(c->json, strlen(c->json));
