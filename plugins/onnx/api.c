@@ -177,27 +177,25 @@ static uint64_t layer_size(const assay_model *m, const char *name) {
     return l == NULL ? 0 : l->n;
 }
 
+static status run_embed(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, const char *layer,
+                        const assay_tensor *output, error *err) {
+    int64_t batch = 0;
+    TRY(check_input(s, inputs, n_inputs, &batch, err));
+    const ox_layer *l = layer == NULL ? NULL : ox_model_layer(s->model, layer);
+    if (l == NULL || output == NULL) {
+        (void)error_set(err, STATUS_USAGE, "output is NULL, or there is no layer \"%.100s\"",
+                        layer != NULL ? layer : "");
+        return STATUS_USAGE;
+    }
+    int64_t shape[2] = {-1, (int64_t)l->n};
+    TRY(check_tensor(output, &(expected){"the output", 2, shape}, &batch, err));
+    return ox_session_embed(s, inputs->data, (size_t)batch, l, output->data, err);
+}
+
 static assay_status embed(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, const char *layer,
                           assay_tensor *output, assay_error *err) {
     error e = {0};
-    int64_t batch = 0;
-    const ox_layer *l = NULL;
-    status st = check_input(s, inputs, n_inputs, &batch, &e);
-    if (st == STATUS_OK) {
-        l = layer == NULL ? NULL : ox_model_layer(s->model, layer);
-        if (l == NULL) {
-            st = error_set(&e, STATUS_USAGE, "there is no layer \"%.100s\"", layer == NULL ? "" : layer);
-        }
-    }
-    if (st == STATUS_OK) {
-        int64_t shape[2] = {-1, (int64_t)l->n};
-        st = output == NULL ? error_set(&e, STATUS_USAGE, "output is NULL")
-                            : check_tensor(output, &(expected){"the output", 2, shape}, &batch, &e);
-    }
-    if (st == STATUS_OK) {
-        st = ox_session_embed(s, inputs->data, (size_t)batch, l, output->data, &e);
-    }
-    return give(st, &e, err);
+    return give(run_embed(s, inputs, n_inputs, layer, output, &e), &e, err);
 }
 
 /* ---- io, labels, cost --------------------------------------------------------------------------- */

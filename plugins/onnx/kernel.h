@@ -49,8 +49,9 @@ typedef struct ox_node {
     size_t n_in, n_out;
     ox_tensor **in;  /* NULL where an optional input is absent */
     ox_tensor **out; /* NULL where an optional output is absent */
-    /* For vjp only: buffers of in[i]'s and out[i]'s shape. grad_in[i] is NULL where no gradient is wanted
-     * (constants, integer values). A kernel ADDS to grad_in[i]; the plan has zeroed it before. */
+    /* For vjp only: float32 buffers of in[i]'s and out[i]'s shape. grad_in[i] is NULL where no gradient is wanted
+     * (constants, outputs of kernels with OX_NO_GRADIENT). The quantised values between QuantizeLinear and
+     * DequantizeLinear have one, "per quantum". A kernel ADDS to grad_in[i]; the plan has zeroed it before. */
     float **grad_in;
     float **grad_out; /* read-only for the kernel; never NULL for a float output when vjp is called */
     const ox_kernel *kernel;

@@ -15,8 +15,9 @@
 #include "graph.h"
 
 #define OX_MAX_PLAN_BYTES ((size_t)16 << 30)
-#define OX_MAX_EXAMPLE_BYTES ((size_t)2 << 30) /* activations of one example: a small file cannot ask for all memory   \
-                                                */
+#define OX_MAX_EXAMPLE_BYTES                                                                                           \
+    ((size_t)2 << 30) /* activations of one example: a small file cannot ask for all memory                            \
+                       */
 #define OX_MAX_FOLDED_BYTES ((size_t)2 << 30)
 
 typedef struct ox_plan_args {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a model offers, from its graph and a plan at batch 1: output ports, layers, cost. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -266,7 +267,7 @@ static status decide_batching(assay_model *m, error *err) {
     status s = raw != NULL && before != NULL ? check_neighbours(m, p, raw, before, &equal, err) : STATUS_MEMORY;
     if (s == STATUS_OK && !equal) {
         m->one_by_one = true;
-        (void)strcpy(m->reason, "examples of one batch influence each other");
+        (void)snprintf(m->reason, sizeof m->reason, "examples of one batch influence each other");
     }
     mem_free(raw);
     mem_free(before);
@@ -293,7 +294,9 @@ status ox_ports_find(assay_model *m, error *err) {
     if (s != STATUS_OK && s != STATUS_USAGE && exported > 1) {
         (void)error_prefix(err, "(the file was exported with a fixed batch of %d) ", (int)exported);
     }
-    TRY(s);
+    if (s != STATUS_OK || p == NULL) {
+        return s != STATUS_OK ? s : STATUS_INTERNAL;
+    }
     ox_layers_find(m, p);
     ox_cost_find(m, p);
     ox_plan_free(p);

@@ -171,7 +171,7 @@ uint8_t *read_whole(const char *path, size_t *n) {
 }
 
 char *write_temp(const pb *b, char path[64]) {
-    (void)strcpy(path, "/tmp/assay-onnx-XXXXXX");
+    (void)snprintf(path, 64, "/tmp/assay-onnx-XXXXXX");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(io_write_all(fd, b->data, b->n, NULL), STATUS_OK);
@@ -233,7 +233,7 @@ bool npy_read(const char *path, npy *out) {
     if (file == NULL) {
         return false;
     }
-    char type[4];
+    char type[4] = "";
     assert_true(n > 10 && memcmp(file, "\x93NUMPY\x01", 7) == 0);
     size_t header = 10 + (size_t)file[8] + ((size_t)file[9] << 8);
     assert_true(header <= n && npy_header((const char *)file + 10, out, type));
