@@ -263,7 +263,7 @@ static void test_predict_arguments(void **state) {
     open_ok(&r, linear(-1, true, NULL), NULL, 0);
     const assay_predict *p = r.api->capability(r.model, ASSAY_PREDICT_1);
     assay_session *s = rig_session(&r, 8, 0);
-    float x[4] = {1, 2, 3, 4}, y[6], q[6];
+    float x[4] = {1, 2, 3, 4}, y[6] = {0}, q[6] = {0};
     for (int k = 0; k < 12; k++) {
         assay_tensor in = rig_tensor(&r.in, x, 2), out[2] = {rig_tensor(&r.out[0], y, 2), rig_tensor(&r.out[1], q, 2)};
         uint32_t n_in = 1, n_out = 2;
@@ -372,7 +372,7 @@ static void test_embed(void **state) {
     assert_int_equal(e->layer_size(r.model, "none"), 0);
     assert_null(e->layer_name(r.model, 3));
     assay_session *s = rig_session(&r, 8, 0);
-    float x[4] = {1, 2, 3, 4}, y[6];
+    float x[4] = {1, 2, 3, 4}, y[6] = {0};
     assay_port layer = {.n_dims = 2, .shape = {-1, 3}};
     assay_tensor in = rig_tensor(&r.in, x, 2), out = rig_tensor(&layer, y, 2);
     assert_int_equal(e->embed(s, &in, 1, "scores", &out, &r.err), ASSAY_OK);

@@ -101,12 +101,12 @@ static void test_splits(void **state) {
 
 /* One example at every position of a tile, among neighbours that change. */
 static void check_positions(rig *r, const char *path) {
-    enum { TILE = 8 };
+    const size_t TILE = 8;
     size_t f = r->n_features, k = r->n_outputs;
     float *x = examples(r, 3 * TILE), *tile = mem_zalloc(TILE * f * 4), *c = mem_zalloc(TILE * k * 4);
     float *out = mem_zalloc(TILE * k * 4), *g = mem_zalloc(TILE * f * 4);
     float *first = mem_zalloc(k * 4), *first_g = mem_zalloc(f * 4);
-    assay_session *s = rig_session(r, TILE, 0);
+    assay_session *s = rig_session(r, (uint32_t)TILE, 0);
     for (size_t pos = 0; pos < TILE; pos++) {
         memcpy(tile, x + (TILE + pos) * f, TILE * f * 4);
         memcpy(tile + pos * f, x, f * 4);
