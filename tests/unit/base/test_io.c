@@ -24,6 +24,14 @@ static void test_read(void **state) {
     assert_int_equal(io_read_file(path, 6, &text, &n, &err), STATUS_DATA);
     assert_null(text);
     check_has(err.text, path);
+    char line[4 * MEM_ALIGN];
+    memset(line, 'x', sizeof line);
+    for (size_t k = MEM_ALIGN; k <= sizeof line; k += MEM_ALIGN) { /* where the NUL needs an aligned block more */
+        scratch_write(s, "f", line, k);
+        assert_int_equal(io_read_file(path, k, &text, &n, &err), STATUS_OK);
+        assert_int_equal(strlen(text), k);
+        mem_free(text);
+    }
     scratch_write(s, "empty", "", 0);
     assert_int_equal(io_read_file(scratch_path(s, "empty"), 0, &text, &n, &err), STATUS_OK);
     assert_int_equal(n, 0);

@@ -2,6 +2,8 @@
  * base/observation: names of outcomes are stored in databases: both ways, and nothing else. */
 #include "unit/base/check.h"
 
+#include <math.h>
+
 #include "base/observation.h"
 
 static void test_outcomes(void **state) {
@@ -20,7 +22,19 @@ static void test_outcomes(void **state) {
     }
 }
 
+/* Bit for bit, but one NaN is as good as another: "none" has many spellings. */
+static void test_same_score(void **state) {
+    (void)state;
+    assert_true(observation_same_score(0.1, 0.1));
+    assert_false(observation_same_score(0.1, nextafter(0.1, 1)));
+    assert_false(observation_same_score(0.0, -0.0));
+    assert_true(observation_same_score((double)NAN, -(double)NAN));
+    assert_true(observation_same_score((double)NAN, nan("7")));
+    assert_false(observation_same_score((double)NAN, 0));
+    assert_false(observation_same_score((double)INFINITY, -(double)INFINITY));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_outcomes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_outcomes), cmocka_unit_test(test_same_score)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
