@@ -24,9 +24,9 @@ typedef struct task {
     int64_t item_id;
     bool verify; /* compare with the store instead of writing to it */
     int n_interrupted;
+    size_t n_same; /* further items of the run under the same key */
     uint8_t *seen; /* one byte per example of the item: its row is stored */
     size_t n_seen;
-    size_t n_nonfinite;   /* of this item, in this session */
     bool different;       /* verify: some row is not what the store holds */
     store_columns stored; /* verify */
     arena mem;
@@ -90,6 +90,23 @@ static void report_outcome(supervisor *s, const task *t, outcome o, const char *
     }
 }
 
+static status end_verification(supervisor *s, const task *t, outcome o, const char *reason) {
+    if (o == OUTCOME_NONE) {
+        return STATUS_OK; /* interrupted: it runs again */
+    }
+    bool different = t->different || o != OUTCOME_OK;
+    s->result->n_verified++;
+    s->result->n_different += different;
+    if (different) {
+        arena a = {0};
+        note(s, "warn",
+             arena_printf(&a, "%s: run again, it is not what the store holds%s%s",
+                          plan_item_title(s->plan, t->item, &a), reason[0] ? ": " : "", reason));
+        arena_free(&a);
+    }
+    return STATUS_OK;
+}
+
 /* o == NONE: interrupted, the item stays open. */
 static status end_item(supervisor *s, task *t, outcome o, const char *reason, const slot *sl, worker_exit e,
                        error *err) {
@@ -103,13 +120,11 @@ static status end_item(supervisor *s, task *t, outcome o, const char *reason, co
                         .outcome = o,
                         .reason = reason};
     if (t->verify) {
-        s->result->n_verified++;
-        s->result->n_different += t->different || o != OUTCOME_OK;
-        return STATUS_OK;
+        return end_verification(s, t, o, reason);
     }
     TRY(store_item_end(s->store, t->item_id, o, reason, &at, err));
     if (o != OUTCOME_NONE) {
-        s->result->n_outcome[o]++;
+        s->result->n_outcome[o] += 1 + t->n_same;
         s->progress.n_done++;
         report_outcome(s, t, o, reason);
     }
@@ -165,24 +180,35 @@ static status check_row(const supervisor *s, const task *t, const observation *r
         return error_set(err, STATUS_MODEL, "the worker sent another label for example %lld", (long long)r->i_example);
     }
     *at = (size_t)(hit - t->item->index);
+    if (t->seen[*at] != 0) {
+        return error_set(err, STATUS_MODEL, "the worker sent example %lld twice", (long long)r->i_example);
+    }
     return STATUS_OK;
+}
+
+static int by_i64(const void *a, const void *b) {
+    const int64_t *x = a;
+    const int64_t *y = b;
+    return *x < *y ? -1 : *x > *y;
 }
 
 static bool same_as_stored(const task *t, const observation *r) {
     const store_columns *c = &t->stored;
-    for (size_t i = 0; i < c->n; i++) {
-        if (c->i_example[i] == r->i_example) {
-            bool same_logits = c->logits == NULL || r->n_logits != c->n_classes ||
-                               memcmp(c->logits + i * c->n_classes, r->logits, c->n_classes * sizeof(float)) == 0;
-            return c->pred[i] == r->pred && c->label[i] == r->label && c->flags[i] == r->flags &&
-                   observation_same_score(c->score[i], r->score) && same_logits;
-        }
+    const int64_t *hit =
+        c->n == 0 ? NULL : bsearch(&r->i_example, c->i_example, c->n, sizeof *c->i_example, by_i64); /* ascending */
+    if (hit == NULL) {
+        return false;
     }
-    return false;
+    size_t i = (size_t)(hit - c->i_example);
+    bool same_logits =
+        c->logits == NULL || (r->n_logits == c->n_classes &&
+                              memcmp(c->logits + i * c->n_classes, r->logits, c->n_classes * sizeof(float)) == 0);
+    return c->pred[i] == r->pred && c->label[i] == r->label && c->flags[i] == r->flags &&
+           observation_same_score(c->score[i], r->score) && same_logits;
 }
 
 static void count_row(supervisor *s, task *t, size_t at, const observation *r) {
-    t->n_seen += t->seen[at] == 0;
+    t->n_seen++;
     t->seen[at] = 1;
     s->progress.n_examples_done++;
     s->progress.n_seen++;
@@ -257,6 +283,9 @@ static status bury_worker(supervisor *s, slot *sl, error *err) {
     char reason[320];
     if (sl->verdict != OUTCOME_NONE) {
         return end_item(s, t, sl->verdict, sl->reason, sl, e, err);
+    }
+    if (e.hung) {
+        return end_item(s, t, OUTCOME_CRASHED, "the model closed the worker's channel", sl, e, err);
     }
     if (!e.signalled || own_fault(e.signal)) {
         (void)snprintf(reason, sizeof reason, e.signalled ? "%s (signal %d)" : "%s %d",
@@ -395,10 +424,19 @@ static status serve_slot(supervisor *s, slot *sl, error *err) {
         }
     }
     if (st == STATUS_MODEL) {
-        return condemn(s, sl, OUTCOME_FAILED, err->text, err);
+        error garbage = *err;
+        *err = (error){0}; /* the item's outcome, not an error of the run */
+        return condemn(s, sl, OUTCOME_FAILED, garbage.text, err);
     }
     TRY(st);
     return eof ? bury_worker(s, sl, err) : STATUS_OK;
+}
+
+/* A process that the model started may hold the channel open after the worker's end: no end of file would come. */
+static status notice_end(supervisor *s, slot *sl, error *err) {
+    struct pollfd p = {.fd = sl->proc.fd, .events = POLLIN};
+    bool gone = sl->task != NULL && worker_ended(&sl->proc) && poll(&p, 1, 0) == 0;
+    return gone ? bury_worker(s, sl, err) : STATUS_OK;
 }
 
 static bool interrupted(const supervisor *s) {
@@ -428,6 +466,8 @@ static status turn(supervisor *s, bool *working, error *err) {
     for (size_t i = 0; i < s->n_slots; i++) {
         if (fds[i].revents != 0) {
             TRY(serve_slot(s, &s->slots[i], err));
+        } else {
+            TRY(notice_end(s, &s->slots[i], err));
         }
         TRY(check_limits(s, &s->slots[i], err));
     }
@@ -507,6 +547,7 @@ static void drop_duplicates(supervisor *s) {
         for (size_t j = 0; j < i && !s->taken[i]; j++) {
             if (s->tasks[i].item_id == s->tasks[j].item_id && s->tasks[i].verify == s->tasks[j].verify) {
                 s->taken[i] = true;
+                s->tasks[j].n_same++;
                 s->result->n_run -= s->tasks[i].verify ? 0 : 1;
                 s->result->n_cached += s->tasks[i].verify ? 0 : 1;
                 s->progress.n_done++;
@@ -558,7 +599,10 @@ status run_collect(plan *p, store *st, const run_options *o, run_result *out, er
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGHUP);
+    struct sigaction hup;
+    if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN) { /* nohup: a blocked signal is not ignored */
+        (void)sigaddset(&set, SIGHUP);
+    }
     (void)sigprocmask(SIG_BLOCK, &set, &old);
     *out = (run_result){0};
     supervisor s = {.plan = p, .store = st, .o = o, .result = out, .n_slots = (size_t)p->config->workers};

@@ -8,11 +8,15 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/proc.h"
+
+enum { GRACE_S = 3, SEND_TIMEOUT_S = 5 };
 
 /* Away from the standard descriptors, where somebody's printf would write into the channel if assay was started without
  * them, and from the child's end: posix_spawn's dup2 of a descriptor onto itself would keep it close-on-exec. */
@@ -51,8 +55,28 @@ status worker_start(worker_proc *w, worker_env env, error *err) {
         *w = (worker_proc){.fd = -1};
         return s;
     }
+    /* one that does not read must not hold us up: what was not sent shows as its timeout */
+    (void)setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = SEND_TIMEOUT_S},
+                     sizeof(struct timeval));
     w->fd = pair[0];
     return STATUS_OK;
+}
+
+bool worker_ended(const worker_proc *w) {
+    siginfo_t si = {0};
+    return waitid(P_PID, (id_t)w->pid, &si, WEXITED | WNOHANG | WNOWAIT) != 0 || si.si_pid != 0;
+}
+
+/* A worker whose channel is closed ends by itself, unless a plug-in's thread, destructor or exit handler hangs. */
+static bool ends_in_time(const worker_proc *w) {
+    int64_t deadline_ns = clock_ns() + (int64_t)GRACE_S * 1000000000;
+    for (long nap_ns = 100000; !worker_ended(w); nap_ns = nap_ns < 10000000 ? nap_ns * 2 : nap_ns) {
+        if (clock_ns() > deadline_ns) {
+            return false;
+        }
+        (void)nanosleep(&(struct timespec){.tv_nsec = nap_ns}, NULL);
+    }
+    return true;
 }
 
 worker_exit worker_stop(worker_proc *w, bool kill_it) {
@@ -60,10 +84,17 @@ worker_exit worker_stop(worker_proc *w, bool kill_it) {
     if (w->pid == 0) {
         return e;
     }
-    if (kill_it) {
+    (void)close(w->fd);
+    e.hung = !kill_it && !ends_in_time(w);
+    if (kill_it || e.hung) {
         (void)kill(w->pid, SIGKILL);
     }
-    (void)close(w->fd);
+    /* Children that a model left behind are in the worker's group, whose number is its own as long as it is not reaped.
+     */
+    siginfo_t si;
+    while (waitid(P_PID, (id_t)w->pid, &si, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+    }
+    (void)kill(-w->pid, SIGKILL);
     int st = 0;
     struct rusage ru = {0};
     while (wait4(w->pid, &st, 0, &ru) < 0) {

@@ -20,13 +20,16 @@ typedef struct worker_proc {
 
 typedef struct worker_exit {
     bool signalled;
+    bool hung; /* it did not end when its channel was closed: we killed it */
     int signal, exit_status;
     int64_t user_us, system_us, max_rss_bytes;
 } worker_exit;
 
 status worker_start(worker_proc *w, worker_env env, error *err);
-/* Kills it if `kill_it`, closes the channel, waits for its end. */
+/* Kills it if `kill_it`, closes the channel, waits for its end (not forever: then kills it), kills what it left. */
 worker_exit worker_stop(worker_proc *w, bool kill_it);
+/* It has ended, though it still has to be stopped: true too if its end cannot be known. */
+bool worker_ended(const worker_proc *w);
 
 /* Starts a worker, asks it about a plug-in, ends it. On success *answer is a PROBED object (new reference). A crash
  * or a hang is STATUS_MODEL with a text; *how is then CRASHED or TIMEOUT, FAILED for an error of the plug-in. */

@@ -33,7 +33,8 @@ export ASSAY_MANIFEST="$scratch/datasets.manifest"
 
 bad=$build/badplugins
 models=
-for name in crash hang nan prints fpmode locale overrun mutate exits hugealloc wrong_shape no_entry badstruct crash_load; do
+for name in crash hang nan prints fpmode locale overrun mutate exits hugealloc wrong_shape no_entry badstruct crash_load \
+    closes leaves hangs_unload forges; do
     [ -f "$bad/$name.so" ] || fail "no $bad/$name.so"
     models="$models
   - {name: $name, plugin: $bad/$name.so}"
@@ -66,11 +67,21 @@ outcome wrong_shape FAILED
 outcome no_entry FAILED
 outcome badstruct FAILED
 outcome crash_load CRASHED
+outcome closes CRASHED
+outcome leaves CRASHED
+outcome hangs_unload OK
+outcome forges FAILED
+says err.txt "the worker sent example 0 twice"
+says_not err.txt "assay: " # faults of models are no error of the run
+# what a model started does not outlive its worker
+n_checks=$((n_checks + 1))
+state=$(sed 's/.*) //; s/ .*//' "/proc/$(cat left.pid)/stat" 2>/dev/null)
+[ -z "$state" ] || [ "$state" = Z ] || fail "a child of a model is still there"
 # printing, the floating-point mode and the locale are repaired: the run's own output is clean
 outcome prints OK
 outcome fpmode OK
 outcome locale OK
 # final until asked
 expect 5 "$ASSAY" run eval.yaml -j2
-says out.txt "16 cached, 0 run"
+says out.txt "20 cached, 0 run"
 done_testing
