@@ -59,7 +59,10 @@ static observation observe(const suite_context *ctx, uint32_t i, const float *z)
 static status collect(const suite_context *ctx, const void *params, error *err) {
     (void)params; /* it has none */
     size_t k = model_get_facts(ctx->model)->n_outputs;
-    size_t batch = ctx->batch;
+    size_t batch = ctx->batch < ctx->n_index ? ctx->batch : ctx->n_index;
+    if (batch == 0) {
+        return STATUS_OK; /* all rows are in the store, only the end was not */
+    }
     float *x = mem_try(batch, ctx->data->n_features * sizeof *x, "a batch of inputs", err);
     float *z = mem_try(batch, k * sizeof *z, "a batch of outputs", err);
     observation *rows = mem_try(batch, sizeof *rows, "a batch of observations", err);
