@@ -301,7 +301,7 @@ static void test_vjp_arguments(void **state) {
     open_ok(&r, linear(-1, true, NULL), NULL, 0);
     const assay_vjp *v = r.api->capability(r.model, ASSAY_VJP_1);
     assay_session *s = rig_session(&r, 8, 0);
-    float x[2] = {1, 2}, c[3] = {1, 0, 0}, g[2], g2[2];
+    float x[2] = {1, 2}, c[3] = {1, 0, 0}, g[2] = {0}, g2[2] = {0};
     assay_tensor in = rig_tensor(&r.in, x, 1), gr = rig_tensor(&r.in, g, 1);
     assay_tensor ct[2] = {rig_tensor(&r.out[0], c, 1), rig_tensor(&r.out[1], NULL, 1)};
     assert_int_equal(v->vjp(s, &in, 1, ct, 2, NULL, NULL, 0, &r.err), ASSAY_ERR_ARGUMENT);
@@ -315,7 +315,7 @@ static void test_vjp_arguments(void **state) {
     gr.data = g2;
     assert_int_equal(v->vjp(s, &in, 1, ct, 2, NULL, &gr, 0, &r.err), ASSAY_OK);
     ct[0].data = NULL;
-    float g3[2];
+    float g3[2] = {0};
     gr.data = g3;
     assert_int_equal(v->vjp(s, &in, 1, ct, 2, NULL, &gr, 0, &r.err), ASSAY_OK);
     assert_true(fabsf(g2[0] - g[0] - g3[0]) < 1e-6f && fabsf(g2[1] - g[1] - g3[1]) < 1e-6f);
