@@ -108,7 +108,7 @@ status io_write_all(int fd, const void *data, size_t n, error *err) {
 status io_write_atomic(const char *path, const void *data, size_t n, error *err) {
     arena a = {0};
     char *tmp = arena_printf(&a, "%s.tmp.%ld", path, (long)getpid());
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     status s = fd < 0 ? os_error(err, path) : io_write_all(fd, data, n, err);
     if (s != STATUS_OK && fd >= 0) {
         (void)error_prefix(err, "%s: ", path);

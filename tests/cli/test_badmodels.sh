@@ -84,4 +84,26 @@ outcome locale OK
 # final until asked
 expect 5 "$ASSAY" run eval.yaml -j2
 says out.txt "20 cached, 0 run"
+
+# a file that changes while the run goes on: its results must not stand under the key of the old one
+cp "$bad/good.so" target.so
+cat >changing.yaml <<YAML
+store: changing.db
+datasets: [t]
+limits: {timeout_s: 2}
+models:
+  - {name: slow, plugin: $bad/hang.so}
+  - {name: target, plugin: ./target.so}
+suites: {accuracy: {}}
+YAML
+"$ASSAY" run changing.yaml >out.txt 2>err.txt &
+pid=$!
+n=0
+while [ $n -lt 200 ] && [ ! -f changing.db ]; do sleep 0.02; n=$((n + 1)); done
+sleep 0.3
+cp "$bad/nan.so" new.so
+mv new.so target.so
+wait $pid
+[ $? -eq 5 ] || fail "exit code after a plug-in changed"
+says err.txt "target.so: the plug-in changed while the run was going on"
 done_testing

@@ -15,16 +15,30 @@ pid=$!
 n=0
 while [ $n -lt 200 ] && [ ! -f s.db ]; do sleep 0.02; n=$((n + 1)); done
 sleep 0.3
-kill -INT $pid
+kill -TERM $pid
+kill -INT $pid # impatience changes nothing
 wait $pid
 [ $? -eq 130 ] || fail "exit code after SIGINT"
 says err.txt "the same command resumes it"
 expect 0 "$ASSAY" runs --store s.db
 says out.txt "interrupted"
 
+# under nohup a hangup is no reason to stop
+rm -f s.db*
+nohup "$ASSAY" run eval.yaml >out.txt 2>err.txt &
+pid=$!
+n=0
+while [ $n -lt 200 ] && [ ! -f s.db ]; do sleep 0.02; n=$((n + 1)); done
+kill -HUP $pid
+wait $pid
+[ $? -eq 0 ] || fail "exit code after SIGHUP under nohup"
+
+rm -f s.db*
 "$ASSAY" run eval.yaml >out.txt 2>err.txt &
 pid=$!
-sleep 0.4
+n=0
+while [ $n -lt 200 ] && [ ! -f s.db ]; do sleep 0.02; n=$((n + 1)); done
+sleep 0.2
 pkill -9 -P $pid 2>/dev/null # its workers
 wait $pid
 [ $? -eq 0 ] || fail "a worker killed from outside ended the run"
