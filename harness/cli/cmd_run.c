@@ -56,8 +56,8 @@ static int collect_and_judge(const cli_args *args, plan *p, store *db, const cli
     progress_end(&pr);
     if (s == STATUS_INTERRUPTED) {
         (void)error_set(err, s,
-                        "interrupted: %zu of %zu examples of this run's work are kept; the same command resumes it",
-                        r.n_examples_run, r.n_examples_run);
+                        "interrupted: the %zu examples that this run has seen are kept; the same command resumes it",
+                        r.n_examples_run);
     }
     CLI_TRY(s);
     CLI_TRY(finish_run(p, db, &r, err));

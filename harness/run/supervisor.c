@@ -16,7 +16,8 @@
 #include "run/item_request.h"
 #include "run/register.h"
 
-enum { MAX_ATTEMPTS = 3, TICK_MS = 50 };
+enum { MAX_ATTEMPTS = 3, TICK_MS = 50, CLOSED_TICK_MS = 1 };
+static const int64_t CLOSED_GRACE_NS = 1000000000; /* between the end of the channel and that of the worker */
 
 /* What becomes of one planned item. */
 typedef struct task {
@@ -39,7 +40,8 @@ typedef struct slot {
     size_t i_model;
     task *task; /* NULL: idle */
     int64_t started_ns, started_wall_ns, deadline_ns;
-    outcome verdict; /* why we killed it; NONE: we did not */
+    int64_t closed_ns; /* when the channel ended; 0: it is open */
+    outcome verdict;   /* why we killed it; NONE: we did not */
     char reason[256];
 } slot;
 
@@ -284,9 +286,6 @@ static status bury_worker(supervisor *s, slot *sl, error *err) {
     if (sl->verdict != OUTCOME_NONE) {
         return end_item(s, t, sl->verdict, sl->reason, sl, e, err);
     }
-    if (e.hung) {
-        return end_item(s, t, OUTCOME_CRASHED, "the model closed the worker's channel", sl, e, err);
-    }
     if (!e.signalled || own_fault(e.signal)) {
         (void)snprintf(reason, sizeof reason, e.signalled ? "%s (signal %d)" : "%s %d",
                        e.signalled ? proc_signal_name(e.signal) : "the model ended the process, exit status",
@@ -379,6 +378,7 @@ static status send_task(supervisor *s, slot *sl, task *t, error *err) {
     }
     sl->task = t;
     sl->verdict = OUTCOME_NONE;
+    sl->closed_ns = 0;
     sl->started_ns = clock_ns();
     sl->started_wall_ns = clock_wall_ns();
     sl->deadline_ns = sl->started_ns + (int64_t)(s->plan->config->timeout_s * 1e9);
@@ -393,14 +393,23 @@ static status send_task(supervisor *s, slot *sl, task *t, error *err) {
     return st == STATUS_IO ? STATUS_OK : st == STATUS_OK ? STATUS_OK : error_set(err, st, "%s", ignored.text);
 }
 
+/* One that is slow to end must not cost the others their time. */
+static void retire_worker(supervisor *s, slot *sl) {
+    int64_t before_ns = clock_ns();
+    (void)worker_stop(&sl->proc, false);
+    sl->bound = false;
+    for (size_t i = 0; i < s->n_slots; i++) {
+        s->slots[i].deadline_ns += clock_ns() - before_ns;
+    }
+}
+
 static status give_work(supervisor *s, slot *sl, error *err) {
     task *t = next_task(s, sl);
     if (t == NULL) {
         return STATUS_OK;
     }
     if (sl->proc.pid != 0 && sl->bound && sl->i_model != t->item->i_model) {
-        (void)worker_stop(&sl->proc, false); /* a process of its own for every model */
-        sl->bound = false;
+        retire_worker(s, sl); /* a process of its own for every model */
     }
     if (sl->proc.pid == 0) {
         TRY(worker_start(&sl->proc, s->o->env, err));
@@ -429,14 +438,23 @@ static status serve_slot(supervisor *s, slot *sl, error *err) {
         return condemn(s, sl, OUTCOME_FAILED, garbage.text, err);
     }
     TRY(st);
-    return eof ? bury_worker(s, sl, err) : STATUS_OK;
+    sl->closed_ns = eof ? clock_ns() : 0;
+    return STATUS_OK;
 }
 
-/* A process that the model started may hold the channel open after the worker's end: no end of file would come. */
+/* A process that the model started may hold the channel open after the worker's end, so that no end of file comes; and
+ * a model may close the channel of a worker that goes on living. */
 static status notice_end(supervisor *s, slot *sl, error *err) {
-    struct pollfd p = {.fd = sl->proc.fd, .events = POLLIN};
-    bool gone = sl->task != NULL && worker_ended(&sl->proc) && poll(&p, 1, 0) == 0;
-    return gone ? bury_worker(s, sl, err) : STATUS_OK;
+    struct pollfd p = {.fd = sl->closed_ns == 0 ? sl->proc.fd : -1, .events = POLLIN};
+    if (sl->task == NULL) {
+        return STATUS_OK;
+    }
+    if (worker_ended(&sl->proc)) {
+        return poll(&p, 1, 0) == 0 ? bury_worker(s, sl, err) : STATUS_OK;
+    }
+    return sl->closed_ns != 0 && clock_ns() - sl->closed_ns > CLOSED_GRACE_NS
+               ? condemn(s, sl, OUTCOME_CRASHED, "the model closed the worker's channel", err)
+               : STATUS_OK;
 }
 
 static bool interrupted(const supervisor *s) {
@@ -446,6 +464,7 @@ static bool interrupted(const supervisor *s) {
 
 static status turn(supervisor *s, bool *working, error *err) {
     struct pollfd fds[257] = {0};
+    int wait_ms = TICK_MS;
     *working = false;
     for (size_t i = 0; i < s->n_slots; i++) {
         slot *sl = &s->slots[i];
@@ -453,13 +472,15 @@ static status turn(supervisor *s, bool *working, error *err) {
             TRY(give_work(s, sl, err));
         }
         *working = *working || sl->task != NULL;
-        fds[i] = (struct pollfd){.fd = sl->task == NULL ? -1 : sl->proc.fd, .events = POLLIN};
+        bool open = sl->task != NULL && sl->closed_ns == 0;
+        fds[i] = (struct pollfd){.fd = open ? sl->proc.fd : -1, .events = POLLIN};
+        wait_ms = open || sl->task == NULL ? wait_ms : CLOSED_TICK_MS;
     }
     if (!*working) {
         return STATUS_OK;
     }
     fds[s->n_slots] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
-    (void)poll(fds, s->n_slots + 1, TICK_MS);
+    (void)poll(fds, s->n_slots + 1, wait_ms);
     if (fds[s->n_slots].revents != 0 && interrupted(s)) {
         return error_set(err, STATUS_INTERRUPTED, "interrupted");
     }
@@ -582,6 +603,8 @@ static void clean_up(supervisor *s, const sigset_t *old) {
     mem_free(s->taken);
     mem_free(s->slots);
     registered_free(&s->ids);
+    while (interrupted(s)) { /* an impatient second one must not kill us before we have told how to resume */
+    }
     (void)close(s->signal_fd);
     (void)sigprocmask(SIG_SETMASK, old, NULL);
 }

@@ -85,8 +85,7 @@ worker_exit worker_stop(worker_proc *w, bool kill_it) {
         return e;
     }
     (void)close(w->fd);
-    e.hung = !kill_it && !ends_in_time(w);
-    if (kill_it || e.hung) {
+    if (kill_it || !ends_in_time(w)) {
         (void)kill(w->pid, SIGKILL);
     }
     /* Children that a model left behind are in the worker's group, whose number is its own as long as it is not reaped.

@@ -20,7 +20,6 @@ typedef struct worker_proc {
 
 typedef struct worker_exit {
     bool signalled;
-    bool hung; /* it did not end when its channel was closed: we killed it */
     int signal, exit_status;
     int64_t user_us, system_us, max_rss_bytes;
 } worker_exit;
