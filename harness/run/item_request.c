@@ -21,13 +21,19 @@ status item_request_send(const plan *p, const plan_item *it, const uint32_t *ind
     for (size_t i = 0; i < n; i++) {
         (void)json_array_append_new(list, json_integer(index[i]));
     }
+    char plugin_hex[DIGEST_HEX];
+    char model_hex[DIGEST_HEX];
     digest_hex(&d->data->sha256, hex);
+    digest_hex(&p->models[it->i_model].plugin_sha256, plugin_hex);
+    digest_hex(&p->models[it->i_model].sha256, model_hex);
     const struct {
         const char *key;
         json_t *value;
     } members[] = {
         {"plugin", json_string(m->plugin_path)},
+        {"plugin_sha256", json_string(plugin_hex)},
         {"model", m->path == NULL ? json_null() : json_string(m->path)},
+        {"model_sha256", json_string(model_hex)},
         {"options", options},
         {"columns", cols},
         {"manifest", json_string(c->manifest->path)},

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * An item request (FRAME_ITEM):
- *   {plugin, model|null, options: [[key, value], ...], columns: [...], manifest, dataset, dataset_sha256, suite,
- * params: {...}, seed, tile, threads, batch, unpadded, keep_logits, index: [example, ...]} The answer is FACTS (unless
- * the model could not be opened), any number of ROWS, and one DONE.
+ *   {plugin, plugin_sha256, model|null, model_sha256, options: [[key, value], ...], columns: [...], manifest, dataset,
+ *    dataset_sha256, suite, params: {...}, seed, tile, threads, batch, unpadded, keep_logits, index: [example, ...]}
+ * The answer is FACTS (unless the model could not be opened), any number of ROWS, and one DONE.
  */
 #include "run/worker.h"
 
@@ -48,6 +48,24 @@ static status ensure_plugin(worker *w, const char *path, error *err) {
     return STATUS_OK;
 }
 
+/* The files must still be those whose digests are in the item's key. */
+static status check_unchanged(const worker *w, const json_t *req, const char *model_path, error *err) {
+    char hex[DIGEST_HEX];
+    digest_hex(plugin_sha256(w->plugin), hex);
+    if (strcmp(hex, json_string_value(json_object_get(req, "plugin_sha256"))) != 0) {
+        return error_set(err, STATUS_DATA, "%s: the plug-in changed while the run was going on", w->plugin_path);
+    }
+    digest_value v = {0};
+    if (model_path == NULL) {
+        return STATUS_OK;
+    }
+    TRY(digest_file(model_path, &v, NULL, err));
+    digest_hex(&v, hex);
+    return strcmp(hex, json_string_value(json_object_get(req, "model_sha256"))) == 0
+               ? STATUS_OK
+               : error_set(err, STATUS_DATA, "%s: the model changed while the run was going on", model_path);
+}
+
 static status ensure_model(worker *w, const json_t *req, arena *a, error *err) {
     const char *path = json_string_value(json_object_get(req, "model"));
     if (w->model != NULL) {
@@ -62,6 +80,12 @@ static status ensure_model(worker *w, const json_t *req, arena *a, error *err) {
         options[i].value = json_string_value(json_array_get(pair, 1));
     }
     TRY(model_open(w->plugin, path, options, n, &w->model, err));
+    status unchanged = check_unchanged(w, req, path, err);
+    if (unchanged != STATUS_OK) {
+        model_close(w->model);
+        w->model = NULL;
+        return unchanged;
+    }
     const json_t *columns = json_object_get(req, "columns");
     size_t n_columns = json_array_size(columns);
     if (n_columns == 0) {
