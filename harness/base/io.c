@@ -105,7 +105,24 @@ status io_write_all(int fd, const void *data, size_t n, error *err) {
     return STATUS_OK;
 }
 
+/* A device or a pipe is written to: a rename would put a file in its place. */
+static status write_special(const char *path, const void *data, size_t n, error *err) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return os_error(err, path);
+    }
+    status s = io_write_all(fd, data, n, err);
+    if (s != STATUS_OK) {
+        (void)error_prefix(err, "%s: ", path);
+    }
+    return close(fd) != 0 && s == STATUS_OK ? os_error(err, path) : s;
+}
+
 status io_write_atomic(const char *path, const void *data, size_t n, error *err) {
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+        return write_special(path, data, n, err);
+    }
     arena a = {0};
     char *tmp = arena_printf(&a, "%s.tmp.%ld", path, (long)getpid());
     int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);

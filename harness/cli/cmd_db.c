@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -21,28 +23,53 @@ static status check(const char *path, error *err) {
     return st;
 }
 
+static status os_error(const char *path, error *err) {
+    return error_set(err, STATUS_IO, "%s: %s", path, strerror(errno));
+}
+
+/* Through a temporary file, so that what was there stays until all is written; a device or a pipe is written to. */
+static status export_to_file(store *s, const cli_args *args, const char *format, const char *path, error *err) {
+    arena a = {0};
+    struct stat there;
+    bool special = stat(path, &there) == 0 && !S_ISREG(there.st_mode);
+    const char *to = special ? path : arena_printf(&a, "%s.tmp.%ld", path, (long)getpid());
+    int fd = open(to, O_WRONLY | O_CLOEXEC | (special ? 0 : O_CREAT | O_TRUNC), 0666);
+    status st = fd < 0 ? os_error(path, err) : store_export(s, args->v[1], format, fd, err);
+    if (st == STATUS_OK && !special && fsync(fd) != 0) {
+        st = os_error(path, err);
+    }
+    if (fd >= 0 && close(fd) != 0 && st == STATUS_OK) {
+        st = os_error(path, err);
+    }
+    if (st == STATUS_OK && !special && rename(to, path) != 0) {
+        st = os_error(path, err);
+    }
+    if (st != STATUS_OK && !special) {
+        (void)unlink(to);
+    }
+    arena_free(&a);
+    return st;
+}
+
 static status export_table(const cli_args *args, const char *path, error *err) {
     store *s = NULL;
     const char *format = cli_has(args, "format") ? cli_get(args, "format") : "csv";
-    if (args->n < 2) {
+    if (args->n != 2) {
         return error_set(err, STATUS_USAGE,
                          "usage: assay db export TABLE|VIEW [--format csv|json] (docs/STORE.md lists them)");
     }
     TRY(store_open(path, STORE_READ, &s, err));
     const char *out = cli_get(args, "output");
-    int fd = out == NULL ? STDOUT_FILENO : open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    bool to_stdout = out == NULL || strcmp(out, "-") == 0;
     status st =
-        fd < 0 ? error_set(err, STATUS_IO, "%s: cannot be written", out) : store_export(s, args->v[1], format, fd, err);
-    if (out != NULL && fd >= 0 && close(fd) != 0 && st == STATUS_OK) {
-        st = error_set(err, STATUS_IO, "%s: write failed", out);
-    }
+        to_stdout ? store_export(s, args->v[1], format, STDOUT_FILENO, err) : export_to_file(s, args, format, out, err);
     store_close(s);
     return st;
 }
 
 static status backup(const cli_args *args, const char *path, error *err) {
     store *s = NULL;
-    if (args->n < 2) {
+    if (args->n != 2) {
         return error_set(err, STATUS_USAGE, "usage: assay db backup FILE");
     }
     TRY(store_open(path, STORE_READ, &s, err));
@@ -85,6 +112,9 @@ static int run(const cli_args *args, arena *mem, error *err) {
     const char *what = args->v[0];
     const char *path = cli_store_path(args);
     if (strcmp(what, "check") == 0) {
+        if (args->n > 1) {
+            return cli_fail(error_set(err, STATUS_USAGE, "usage: assay db check [--store PATH]"));
+        }
         return cli_fail(check(path, err));
     }
     if (strcmp(what, "export") == 0) {

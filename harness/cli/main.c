@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/hidden.h"
@@ -173,8 +175,28 @@ static int run_verb(const command *c, int argc, char **argv, error *err) {
     return code;
 }
 
+/* A standard descriptor that is closed would be given to the next file opened, and printf would write into that file.
+ * Opened the wrong way round, each stays the error that it is. */
+static void reserve_standard_fds(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
+/* Whatever was printed must have arrived; an earlier error of the verb is the one to tell. */
+static int end(int code, error *err) {
+    bool lost = ferror(stdout) != 0;
+    if ((fflush(stdout) != 0 || lost) && code == 0) {
+        code = cli_fail(error_set(err, STATUS_IO, "standard output: write failed"));
+    }
+    return complain(err, code);
+}
+
 int main(int argc, char **argv) {
     error err = {0};
+    reserve_standard_fds();
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error value */
     (void)signal(SIGXFSZ, SIG_IGN); /* so is a full disk quota */
     if (argc < 2) {
@@ -184,7 +206,7 @@ int main(int argc, char **argv) {
     const char *verb = argv[1];
     int code = 0;
     if (hidden_verb(argc, argv, &code, &err)) {
-        return complain(&err, code);
+        return end(code, &err);
     }
     if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0 || strcmp(verb, "help") == 0) {
         code = print_text(general_help);
@@ -194,8 +216,5 @@ int main(int argc, char **argv) {
         const command *c = command_find(verb);
         code = c == NULL ? unknown_verb(verb, &err) : run_verb(c, argc, argv, &err);
     }
-    if (fflush(stdout) != 0 && code == 0) {
-        code = cli_fail(error_set(&err, STATUS_IO, "standard output: write failed"));
-    }
-    return complain(&err, code);
+    return end(code, &err);
 }
