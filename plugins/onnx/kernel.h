@@ -57,6 +57,9 @@ typedef struct ox_node {
     const ox_kernel *kernel;
     void *state;    /* the kernel's, from prepare to release */
     bool reference; /* run the reference paths (ASSAY_ONNX_REFERENCE=1) */
+    /* An unpadded session: the batch runs as it comes, and products go through OpenBLAS. Bits may then depend on the
+     * batch; what is re-verified this way has been computed by another implementation. */
+    bool unpadded;
 } ox_node;
 
 /* Gradients of quantised tensors. Every gradient buffer is float32, whatever the dtype of its value: an int8, uint8

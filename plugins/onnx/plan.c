@@ -55,7 +55,8 @@ static ox_node make_node(const builder *b, const ox_op *op, ox_tensor *tensors) 
                  .n_in = op->n_in,
                  .n_out = op->n_out,
                  .kernel = op->kernel,
-                 .reference = b->args->reference};
+                 .reference = b->args->reference,
+                 .unpadded = b->args->unpadded};
     n.in = arena_alloc(m, op->n_in * sizeof *n.in);
     n.out = arena_alloc(m, op->n_out * sizeof *n.out);
     n.grad_in = arena_alloc(m, op->n_in * sizeof *n.grad_in);

@@ -26,6 +26,7 @@ typedef struct ox_plan_args {
     size_t n_wanted;
     bool want_vjp;
     bool reference;
+    bool unpadded;
     bool only_this_batch;
 } ox_plan_args;
 

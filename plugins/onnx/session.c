@@ -34,6 +34,7 @@ static status make_plan(assay_session *s, ox_cached_plan *c, error *err) {
                       .wanted = wanted,
                       .want_vjp = c->want_vjp,
                       .reference = s->model->reference,
+                      .unpadded = s->unpadded,
                       .only_this_batch = s->model->one_by_one};
     a.n_wanted = ox_model_wanted(s->model, wanted);
     if (c->layer >= 0) {

@@ -160,10 +160,13 @@ static status forward(ox_node *n, error *err) {
     dims d = get_dims(n);
     const ox_tensor *c = ox_input(n, 2);
     float *y = n->out[0]->data;
-    if (!s->const_b) {
-        ox_gemm_pack(n->in[1]->data, d.k, d.n, d.b_row, d.b_col, s->b);
+    if (!n->unpadded ||
+        !ox_gemm_blas(d.m, d.n, d.k, n->in[0]->data, d.a_row, d.a_col, n->in[1]->data, d.b_row, d.b_col, y)) {
+        if (!s->const_b) {
+            ox_gemm_pack(n->in[1]->data, d.k, d.n, d.b_row, d.b_col, s->b);
+        }
+        ox_gemm(s->isa, d.m, d.n, d.k, n->in[0]->data, d.a_row, d.a_col, s->b, y, d.n);
     }
-    ox_gemm(s->isa, d.m, d.n, d.k, n->in[0]->data, d.a_row, d.a_col, s->b, y, d.n);
     size_t c_row = 0, c_col = 0;
     if (c != NULL) {
         c_strides(c, &c_row, &c_col);

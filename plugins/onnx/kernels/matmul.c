@@ -160,11 +160,16 @@ static status forward_reference(ox_node *n, error *err) {
 }
 
 static void multiply_fast(const ox_node *n, const matmul_state *s, size_t a, size_t b, size_t y) {
-    if (!s->const_b) {
-        ox_gemm_pack((const float *)n->in[1]->data + b, s->k, s->n, s->n, 1, s->b);
+    const float *left = (const float *)n->in[0]->data + a;
+    const float *right = (const float *)n->in[1]->data + b;
+    float *out = (float *)n->out[0]->data + y;
+    if (n->unpadded && ox_gemm_blas(s->m, s->n, s->k, left, s->k, 1, right, s->n, 1, out)) {
+        return;
     }
-    ox_gemm(s->isa, s->m, s->n, s->k, (const float *)n->in[0]->data + a, s->k, 1, s->b, (float *)n->out[0]->data + y,
-            s->n);
+    if (!s->const_b) {
+        ox_gemm_pack(right, s->k, s->n, s->n, 1, s->b);
+    }
+    ox_gemm(s->isa, s->m, s->n, s->k, left, s->k, 1, s->b, out, s->n);
 }
 
 static status forward(ox_node *n, error *err) {

@@ -24,4 +24,10 @@ void ox_gemm_pack(const float *b, size_t k, size_t n, size_t row, size_t col, fl
 void ox_gemm(ox_isa isa, size_t m, size_t n, size_t k, const float *a, size_t row, size_t col, const float *packed,
              float *c, size_t ldc);
 
+/* The same through OpenBLAS, from unpacked operands: B[i][j] = b[i * b_row + j * b_col]; of each operand one stride
+ * is 1. C (m, n) dense. Bits depend on shapes and the core: for unpadded sessions only. False if a size does not fit
+ * OpenBLAS's int: nothing is done. */
+bool ox_gemm_blas(size_t m, size_t n, size_t k, const float *a, size_t a_row, size_t a_col, const float *b,
+                  size_t b_row, size_t b_col, float *c);
+
 #endif
