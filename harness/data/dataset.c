@@ -86,20 +86,32 @@ static status bad_value(const manifest_record *r, const dataset *ds, size_t at, 
     return error_set(err, STATUS_DATA, "%s: example %zu, value %zu: %s", r->files[0].path, i, k, why);
 }
 
+/* Extremes first: a loop that vectorises; which value it was is looked up only if one is wrong. */
+static status check_bytes(const manifest_record *r, const dataset *ds, size_t n, error *err) {
+    double scale = ds->scale_255 ? 255.0 : 1.0;
+    uint8_t least = UINT8_MAX;
+    uint8_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        least = ds->x_u8[i] < least ? ds->x_u8[i] : least;
+        most = ds->x_u8[i] > most ? ds->x_u8[i] : most;
+    }
+    if (least / scale >= ds->range_lo && most / scale <= ds->range_hi) {
+        return STATUS_OK;
+    }
+    size_t i = 0;
+    while (ds->x_u8[i] / scale >= ds->range_lo && ds->x_u8[i] / scale <= ds->range_hi) {
+        i++;
+    }
+    return bad_value(r, ds, i, "outside of the declared range", err);
+}
+
 static status check_values(const manifest_record *r, const dataset *ds, error *err) {
     size_t n = ds->n * ds->n_features;
     float lo = (float)ds->range_lo;
     float hi = (float)ds->range_hi;
     bool nan_ok = r->n_missing > 0;
     if (ds->x_u8 != NULL) {
-        double scale = ds->scale_255 ? 255.0 : 1.0;
-        for (size_t i = 0; i < n; i++) {
-            double v = ds->x_u8[i] / scale;
-            if (v < ds->range_lo || v > ds->range_hi) {
-                return bad_value(r, ds, i, "outside of the declared range", err);
-            }
-        }
-        return STATUS_OK;
+        return check_bytes(r, ds, n, err);
     }
     for (size_t i = 0; i < n; i++) {
         float v = ds->x_f32[i];
