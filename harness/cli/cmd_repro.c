@@ -43,10 +43,11 @@ static status find_item(const plan *p, const char *ref, const plan_item **out, e
         char key[DIGEST_HEX];
         digest_hex(&p->items[i].key, key);
         if (strncmp(key, ref, n) == 0) {
-            if (*out != NULL) {
+            bool same = *out != NULL && memcmp(&(*out)->key, &p->items[i].key, sizeof(*out)->key) == 0;
+            if (*out != NULL && !same) { /* the same model or data may stand in a config under two names */
                 return error_set(err, STATUS_USAGE, "\"%.64s\" stands for several items: give more of the key", ref);
             }
-            *out = &p->items[i];
+            *out = *out == NULL ? &p->items[i] : *out;
         }
     }
     return *out != NULL
@@ -117,15 +118,26 @@ static status print_output(const observation *o) {
     return STATUS_OK;
 }
 
+/* `text` names one of the item's examples. */
+static status find_example(const plan_item *it, const char *text, uint32_t *example, error *err) {
+    int64_t v = -1;
+    bool number = str_to_i64(text, &v);
+    for (size_t i = 0; number && i < it->n_index; i++) {
+        if ((int64_t)it->index[i] == v) {
+            *example = it->index[i];
+            return STATUS_OK;
+        }
+    }
+    return error_set(err, STATUS_USAGE, "EXAMPLE must be one of the item's %zu (from %u to %u), not \"%.40s\"",
+                     it->n_index, it->index[0], it->index[it->n_index - 1], text);
+}
+
 static status repro(const cli_args *args, const plan *p, store *db, const cli_cpu *cpu, arena *mem, bool *same,
                     error *err) {
     const plan_item *it = NULL;
-    int64_t example = 0;
+    uint32_t example = 0;
     TRY(find_item(p, args->v[1], &it, err));
-    if (!str_to_i64(args->v[2], &example) || example < 0 || (size_t)example >= p->datasets[it->i_dataset].data->n) {
-        return error_set(err, STATUS_USAGE, "EXAMPLE must be in 0..%zu, not \"%.40s\"",
-                         p->datasets[it->i_dataset].data->n - 1, args->v[2]);
-    }
+    TRY(find_example(it, args->v[2], &example, err));
     observation o = {0};
     float *logits = NULL;
     (void)printf("item      %s\ncommand   %s\n", plan_item_title(p, it, mem), args->line);
@@ -133,14 +145,14 @@ static status repro(const cli_args *args, const plan *p, store *db, const cli_cp
         (void)printf("%s%s", i == 0 ? "worker    " : " ", cpu->env[i]);
     }
     (void)printf("\n");
-    status s = run_one(p, it, (uint32_t)example, (worker_env){cpu->env, cpu->n_env}, &o, &logits, err);
+    status s = run_one(p, it, example, (worker_env){cpu->env, cpu->n_env}, &o, &logits, err);
     if (s == STATUS_OK) {
         print_row("now", &o);
         (void)print_output(&o);
-        s = compare_stored(db, it, (uint32_t)example, &o, mem, same, err);
+        s = compare_stored(db, it, example, &o, mem, same, err);
     }
     if (s == STATUS_OK) {
-        s = dump(p, it, (uint32_t)example, &o, cli_has(args, "output") ? cli_get(args, "output") : ".", err);
+        s = dump(p, it, example, &o, cli_has(args, "output") ? cli_get(args, "output") : ".", err);
     }
     mem_free(logits);
     return s;
@@ -163,7 +175,7 @@ static int run(const cli_args *args, arena *mem, error *err) {
     store *db = NULL;
     config *c = NULL;
     plan *p = NULL;
-    store_run_row row;
+    store_run_row row = {0};
     bool same = false;
     suite_list suites = {0};
     suites.v = suite_all(&suites.n);
@@ -177,6 +189,10 @@ static int run(const cli_args *args, arena *mem, error *err) {
     }
     if (s == STATUS_OK) {
         s = plan_make(c, cpu.env, cpu.n_env, &p, err);
+    }
+    if (s != STATUS_OK && row.config_path != NULL && row.config_path[0] != '/') {
+        (void)error_prefix(err, "paths of this run start in the folder where it was started (its configuration: %s): ",
+                           row.config_path);
     }
     if (s == STATUS_OK) {
         s = repro(args, p, db, &cpu, mem, &same, err);

@@ -78,14 +78,14 @@ static status judge(const config *c, store *s, int64_t run_id, arena *a, error *
 
 static void print_counts(const plan *p, const run_result *r, const char *run_uid) {
     (void)printf("\nrun %s: %zu items: %zu cached, %zu run", run_uid, p->n_items, r->n_cached, r->n_run);
-    (void)printf(" (%zu examples, %.1f s)%s\n", r->n_examples_run, (double)r->elapsed_ns / 1e9,
+    (void)printf(" (%zu examples, %.2f s)%s\n", r->n_examples_run, (double)r->elapsed_ns / 1e9,
                  p->limited ? ", LIMITED: not all examples" : "");
     (void)printf("outcomes  ");
     for (unsigned o = 1; o < OUTCOME_COUNT; o++) {
         (void)printf(" %s %zu", outcome_name((outcome)o), r->n_outcome[o]);
     }
     (void)printf("\n");
-    if (r->n_verified > 0) {
+    if (r->verify) {
         (void)printf("verified   %zu cached items run again: %zu different\n", r->n_verified, r->n_different);
     }
 }

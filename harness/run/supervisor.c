@@ -24,6 +24,7 @@ typedef struct task {
     const plan_item *item;
     int64_t item_id;
     bool verify; /* compare with the store instead of writing to it */
+    bool retry;  /* it has a final outcome, which stays until it begins */
     int n_interrupted;
     size_t n_same; /* further items of the run under the same key */
     uint8_t *seen; /* one byte per example of the item: its row is stored */
@@ -368,6 +369,10 @@ static status known_examples(supervisor *s, task *t, error *err) {
 }
 
 static status send_task(supervisor *s, slot *sl, task *t, error *err) {
+    if (t->retry) {
+        t->retry = false;
+        TRY(store_item_reset(s->store, t->item_id, err));
+    }
     TRY(known_examples(s, t, err));
     uint32_t *todo = arena_alloc(&t->mem, (t->item->n_index + 1) * sizeof *todo);
     size_t n = 0;
@@ -551,14 +556,14 @@ static status lay_out_item(supervisor *s, plan_item *it, error *err) {
         return s->o->verify_cache > 0 && comparable ? verify_task(s, it, item_id, err) : STATUS_OK;
     }
     s->result->n_run++;
-    if (have.outcome != OUTCOME_NONE) {
-        TRY(store_item_reset(s->store, item_id, err));
-    }
+    bool retry = have.outcome != OUTCOME_NONE;
     if (m->fault[0] != '\0') {
+        TRY(retry ? store_item_reset(s->store, item_id, err) : STATUS_OK);
         task t = {.item = it, .item_id = item_id};
         return end_item(s, &t, m->fault_outcome, m->fault, NULL, (worker_exit){0}, err);
     }
     add_task(s, it, item_id, false);
+    s->tasks[s->n_tasks - 1].retry = retry;
     return STATUS_OK;
 }
 
@@ -637,6 +642,7 @@ status run_collect(plan *p, store *st, const run_options *o, run_result *out, er
         rc = loop(&s, err);
     }
     out->elapsed_ns = clock_ns() - s.progress.started_ns;
+    out->verify = o->verify_cache > 0;
     out->interrupted = rc == STATUS_INTERRUPTED;
     if (rc != STATUS_OK && s.run_id != 0) {
         error ignored = {0}; /* the first error is the one to tell */
@@ -648,18 +654,17 @@ status run_collect(plan *p, store *st, const run_options *o, run_result *out, er
 
 /* ---- one example ---------------------------------------------------------------------------------- */
 
-static status one_answer(worker_proc *w, observation *out, float **logits, error *err) {
+static status one_answer(worker_proc *w, int64_t deadline_ns, observation *out, float **logits, bool *late,
+                         error *err) {
     for (;;) {
         frame f;
-        TRY(frame_read(w->fd, &f, err));
-        status st = STATUS_OK;
+        TRY(worker_await(w, deadline_ns, &f, late, err));
         observation *rows = NULL;
         size_t n = 0;
-        bool done = f.type == FRAME_DONE;
         if (f.type == FRAME_ROWS) {
-            st = frame_rows(&f, &rows, &n, err);
+            TRY(frame_rows(&f, &rows, &n, err));
         }
-        if (st == STATUS_OK && n == 1) {
+        if (n == 1 && *logits == NULL) {
             *out = rows[0];
             *logits = mem_zalloc((rows[0].n_logits + 1) * sizeof(float));
             if (rows[0].n_logits > 0) {
@@ -667,13 +672,11 @@ static status one_answer(worker_proc *w, observation *out, float **logits, error
             }
             out->logits = *logits;
         }
-        if (done && *logits == NULL) {
-            st = error_set(err, STATUS_MODEL, "no result: %s", (const char *)f.payload);
-        }
         mem_free(rows);
-        frame_free(&f);
-        if (done || st != STATUS_OK) {
-            return st;
+        if (f.type == FRAME_DONE) {
+            return *logits != NULL
+                       ? STATUS_OK
+                       : error_set(err, STATUS_MODEL, "no result: %.*s", (int)f.n_bytes, (const char *)f.payload);
         }
     }
 }
@@ -683,11 +686,15 @@ status run_one(const plan *p, const plan_item *item, uint32_t example, worker_en
     worker_proc w;
     *logits = NULL;
     TRY(worker_start(&w, env, err));
+    bool late = false;
     status st = item_request_send(p, item, &example, 1, true, w.fd, err);
     if (st == STATUS_OK) {
-        st = one_answer(&w, out, logits, err);
+        st = one_answer(&w, clock_ns() + (int64_t)(p->config->timeout_s * 1e9), out, logits, &late, err);
     }
-    worker_exit e = worker_stop(&w, st != STATUS_OK);
+    worker_exit e = worker_stop(&w, st != STATUS_OK && st != STATUS_IO);
+    if (late) {
+        return error_set(err, STATUS_MODEL, "no result after %g s (limits.timeout_s)", p->config->timeout_s);
+    }
     if (st == STATUS_IO) {
         return error_set(err, STATUS_MODEL, "the model ended the worker (%s)",
                          e.signalled ? proc_signal_name(e.signal) : "it exited");

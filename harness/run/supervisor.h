@@ -36,7 +36,8 @@ typedef struct run_result {
     int64_t run_id;
     size_t n_cached, n_run;          /* items */
     size_t n_outcome[OUTCOME_COUNT]; /* of all items of the run */
-    size_t n_verified, n_different;  /* --verify-cache */
+    bool verify;                     /* --verify-cache was asked for */
+    size_t n_verified, n_different;  /* by it */
     size_t n_examples_run;
     int64_t elapsed_ns;
     bool interrupted;

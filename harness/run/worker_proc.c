@@ -113,32 +113,40 @@ worker_exit worker_stop(worker_proc *w, bool kill_it) {
     return e;
 }
 
-/* Waits for one frame of the wanted type. STATUS_MODEL when the worker ends first or takes too long (*late). */
-static status await(worker_proc *w, frame_type want, int64_t deadline_ns, frame *f, bool *late, error *err) {
+status worker_await(worker_proc *w, int64_t deadline_ns, frame *f, bool *late, error *err) {
     for (;;) {
         bool have = false;
+        bool eof = false;
         TRY(frame_buffer_next(&w->in, f, &have, err));
-        if (have && f->type == (uint32_t)want) {
+        int64_t left = deadline_ns - clock_ns();
+        *late = !have && left <= 0;
+        if (have) {
             return STATUS_OK;
         }
-        if (have) {
-            continue;
-        }
-        int64_t left = deadline_ns - clock_ns();
-        *late = left <= 0;
         if (*late) {
             return error_set(err, STATUS_MODEL, "no answer in time");
         }
         struct pollfd p = {.fd = w->fd, .events = POLLIN};
-        (void)poll(&p, 1, (int)(left / 1000000) + 1);
-        bool eof = false;
+        (void)poll(&p, 1, left < 1000000000 ? (int)(left / 1000000) + 1 : 1000);
         if (p.revents != 0) {
             TRY(frame_buffer_fill(&w->in, w->fd, &eof, err));
         }
-        if (eof) {
-            return error_set(err, STATUS_MODEL, "ended without an answer");
+        if (eof || (p.revents == 0 && worker_ended(w))) {
+            return error_set(err, STATUS_IO, "ended without an answer");
         }
     }
+}
+
+/* Waits for one frame of the wanted type and passes over others. */
+static status await(worker_proc *w, frame_type want, int64_t deadline_ns, frame *f, bool *late, error *err) {
+    do {
+        if (clock_ns() > deadline_ns) {
+            *late = true;
+            return error_set(err, STATUS_MODEL, "no answer in time");
+        }
+        TRY(worker_await(w, deadline_ns, f, late, err));
+    } while (f->type != (uint32_t)want);
+    return STATUS_OK;
 }
 
 status worker_probe(worker_env env, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,

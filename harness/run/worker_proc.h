@@ -30,6 +30,10 @@ worker_exit worker_stop(worker_proc *w, bool kill_it);
 /* It has ended, though it still has to be stopped: true too if its end cannot be known. */
 bool worker_ended(const worker_proc *w);
 
+/* The next frame, valid until the next call. STATUS_IO when the worker ends first, STATUS_MODEL when it takes too long
+ * (*late). */
+status worker_await(worker_proc *w, int64_t deadline_ns, frame *f, bool *late, error *err);
+
 /* Starts a worker, asks it about a plug-in, ends it. On success *answer is a PROBED object (new reference). A crash
  * or a hang is STATUS_MODEL with a text; *how is then CRASHED or TIMEOUT, FAILED for an error of the plug-in. */
 status worker_probe(worker_env env, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,

@@ -84,6 +84,19 @@ outcome locale OK
 # final until asked
 expect 5 "$ASSAY" run eval.yaml -j2
 says out.txt "20 cached, 0 run"
+# a retry keeps every attempt; repro of a model that hangs ends
+printf 'store: s.db\ndatasets: [t]\nmodels: [{name: exits, plugin: %s}]\nsuites: {accuracy: {}}\n' "$bad/exits.so" >one.yaml
+expect 5 "$ASSAY" run one.yaml
+says out.txt "1 cached, 0 run"
+expect 5 "$ASSAY" run one.yaml --retry-failed
+says out.txt "0 cached, 1 run"
+expect 0 "$ASSAY" db export item_attempt --store s.db
+[ "$(grep -c CRASHED,.*'exit status 0' out.txt)" -eq 2 ] || fail "an attempt is missing"
+sed 's/timeout_s: 2/timeout_s: 1/' eval.yaml >hang.yaml
+expect 5 "$ASSAY" run hang.yaml -j2
+hang=$("$ASSAY" plan eval.yaml | sed -n 's/^\([0-9a-f]*\)  hang .*/\1/p')
+expect 5 "$ASSAY" repro latest "$hang" 0 --store s.db
+says err.txt "no result after 1 s"
 
 # a file that changes while the run goes on: its results must not stand under the key of the old one
 cp "$bad/good.so" target.so

@@ -80,4 +80,32 @@ says out.txt "equal, bit for bit"
 [ -s "dump/example-$example-input.npy" ] || fail "no input dumped"
 expect 4 "$ASSAY" repro few 0000000000 "$example" --store s.db
 expect 2 "$ASSAY" repro few "$item" 100000 --store s.db
+says err.txt "EXAMPLE must be one of the item's"
+
+# the same model under two names is one item; a verification that finds nothing to do says so
+cat >twice.yaml <<YAML
+store: twice.db
+datasets: [hmda-test]
+models:
+  - {name: a, path: $root/examples/models/hmda-logreg.onnx}
+  - {name: b, path: $root/examples/models/hmda-logreg.onnx}
+suites: {accuracy: {}}
+YAML
+expect 0 "$ASSAY" run twice.yaml --verify-cache 1
+says out.txt "2 items: 1 cached, 1 run"
+says out.txt "OK 2 SKIPPED"
+says out.txt "0 cached items run again"
+item=$("$ASSAY" plan twice.yaml | sed -n '2s/ .*//p')
+expect 0 "$ASSAY" repro latest "$item" 0 --store twice.db -o dump
+says out.txt "equal, bit for bit"
+mkdir elsewhere
+expect 2 sh -c "cd elsewhere && env -u ASSAY_MANIFEST $ASSAY repro latest $item 0 --store ../twice.db"
+says err.txt "start in the folder where it was started"
+# verification finds what differs and names it
+if command -v sqlite3 >/dev/null; then
+    sqlite3 twice.db "UPDATE observation SET pred = 1 - pred WHERE i_example = 3"
+    expect 5 "$ASSAY" run twice.yaml --verify-cache 1
+    says out.txt "1 cached items run again: 1 different"
+    says err.txt "it is not what the store holds"
+fi
 done_testing
