@@ -19,7 +19,17 @@ done | sort -n | awk '{ v[NR] = $1 } END { printf "best %.1f ms, median %.1f ms\
 
 echo
 echo "== store: rows/s, against a bare prepared-statement loop into the same table (aim: >= 0.7)"
-$b/bench/bench_store
+$b/bench/bench_store | tee "$tmp/store.txt"
+bare=$(awk '/bare loop, plain INSERT/ { print $5 }' "$tmp/store.txt")
+printf 'store: %s/e2e.db\nworkers: 1\nmanifest: %s/datasets.manifest\ndatasets: [fashion-mnist-train]\nmodels: [%s]\nsuites: {accuracy: {}}\n' \
+    "$tmp" "$PWD" '{name: zero, plugin: "null", options: {shape: [1, 28, 28], classes: 10}}' >"$tmp/e2e.yaml"
+for logits in none clean; do
+    rm -f "$tmp"/e2e.db*
+    $b/assay run "$tmp/e2e.yaml" --logits $logits |
+        awk -v bare="$bare" -v logits=$logits '/^run .* examples, / {
+            match($0, /\([0-9]+ examples, [0-9.]+ s\)/); split(substr($0, RSTART + 1, RLENGTH - 2), f, " ")
+            printf "  end to end (worker to committed), logits %-6s %12d rows/s   %.2fx\n", logits, f[1] / f[3], f[1] / f[3] / bare }'
+done
 
 echo
 echo "== overhead: a 10,000-example accuracy run of cnn-fp32 (aim: < 5 % outside the model)"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The registered sections and renderers. */
-#include <string.h>
-
+#include "base/registry.h"
 #include "reports/renderer.h"
 #include "reports/section.h"
 
@@ -27,30 +26,5 @@ static const renderer *const renderers[] = {
     NULL,
 };
 
-const section *const *section_all(size_t *n) {
-    *n = sizeof sections / sizeof sections[0] - 1;
-    return sections;
-}
-
-const section *section_find(const char *id) {
-    for (size_t i = 0; sections[i] != NULL; i++) {
-        if (strcmp(sections[i]->info.id, id) == 0) {
-            return sections[i];
-        }
-    }
-    return NULL;
-}
-
-const renderer *const *renderer_all(size_t *n) {
-    *n = sizeof renderers / sizeof renderers[0] - 1;
-    return renderers;
-}
-
-const renderer *renderer_find(const char *id) {
-    for (size_t i = 0; renderers[i] != NULL; i++) {
-        if (strcmp(renderers[i]->info.id, id) == 0) {
-            return renderers[i];
-        }
-    }
-    return NULL;
-}
+REGISTRY_FUNCTIONS(section, sections)
+REGISTRY_FUNCTIONS(renderer, renderers)

@@ -2,7 +2,7 @@
  * The registered suites, in the order of suites/registry.def. */
 #include "suites/suites.h"
 
-#include <string.h>
+#include "base/registry.h"
 
 #define ASSAY_SUITE(name) extern const suite suite_##name;
 #include "suites/registry.def"
@@ -15,16 +15,4 @@ static const suite *const all[] = {
     NULL, /* an empty registry is still an array */
 };
 
-const suite *const *suite_all(size_t *n) {
-    *n = sizeof all / sizeof all[0] - 1;
-    return all;
-}
-
-const suite *suite_find(const char *id) {
-    for (size_t i = 0; all[i] != NULL; i++) {
-        if (strcmp(all[i]->info.id, id) == 0) {
-            return all[i];
-        }
-    }
-    return NULL;
-}
+REGISTRY_FUNCTIONS(suite, all)

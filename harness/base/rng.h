@@ -21,7 +21,7 @@ rng rng_at(uint64_t seed, const char *algo, uint64_t example, uint64_t repeat, u
 uint64_t rng_u64(rng *r);
 double rng_unit(rng *r);                    /* uniform in [0, 1), 53 bits */
 uint64_t rng_below(rng *r, uint64_t bound); /* uniform in 0..bound-1, unbiased; bound >= 1 */
-double rng_normal(rng *r);                  /* standard normal, inverse CDF (Wichura AS 241), one draw per value */
+double rng_normal(rng *r);                  /* standard normal, inverse CDF (base/normal.h), one draw per value */
 void rng_fill_u64(rng *r, uint64_t *out, size_t n);
 void rng_shuffle_u32(rng *r, uint32_t *v, size_t n); /* Fisher-Yates */
 

@@ -2,7 +2,7 @@
  * The registered readers, in the order of data/readers/registry.def. */
 #include "data/reader.h"
 
-#include <string.h>
+#include "base/registry.h"
 
 #define ASSAY_READER(name) extern const reader reader_##name;
 #include "data/readers/registry.def"
@@ -15,16 +15,4 @@ static const reader *const all[] = {
     NULL, /* an empty registry is still an array */
 };
 
-const reader *const *reader_all(size_t *n) {
-    *n = sizeof all / sizeof all[0] - 1;
-    return all;
-}
-
-const reader *reader_find(const char *id) {
-    for (size_t i = 0; all[i] != NULL; i++) {
-        if (strcmp(all[i]->info.id, id) == 0) {
-            return all[i];
-        }
-    }
-    return NULL;
-}
+REGISTRY_FUNCTIONS(reader, all)
