@@ -52,22 +52,39 @@ static void add_plugin(table *t, const char *path, const char *id, worker_env en
     json_decref(answer);
 }
 
+/* The plug-ins of one folder that a configuration would find there by their name. */
+static void add_folder(table *t, const char *dir, worker_env env, arena *mem) {
+    struct dirent **names = NULL;
+    int n = scandir(dir, &names, so_name, alphasort);
+    for (int i = 0; i < n; i++) {
+        char *id = arena_strndup(mem, names[i]->d_name, strlen(names[i]->d_name) - 3);
+        char *path = arena_printf(mem, "%s/%s", dir, names[i]->d_name);
+        const char *found = config_plugin_path(id, mem);
+        if (found != NULL && strcmp(found, path) == 0) {
+            add_plugin(t, path, id, env, mem);
+        }
+        free(names[i]);
+    }
+    free(names);
+}
+
 static int list_plugins(const cli_args *args, arena *mem, error *err) {
     static const char *const head[] = {"id", "version", "description", "numeric environment"};
     cli_cpu cpu = {0};
     CLI_TRY(cli_cpu_choice(args, &cpu, err));
-    const char *known = config_plugin_path("null", mem);
-    struct dirent **names = NULL;
-    char *dir = known == NULL ? NULL : arena_strndup(mem, known, (size_t)(strrchr(known, '/') - known));
-    int n = dir == NULL ? 0 : scandir(dir, &names, so_name, alphasort);
     table *t = table_new("llll");
     table_row(t, head);
-    for (int i = 0; i < n; i++) {
-        char *id = arena_strndup(mem, names[i]->d_name, strlen(names[i]->d_name) - 3);
-        add_plugin(t, arena_printf(mem, "%s/%s", dir, names[i]->d_name), id, (worker_env){cpu.env, cpu.n_env}, mem);
-        free(names[i]);
+    size_t n = 0;
+    const char *const *dirs = config_plugin_dirs(mem, &n);
+    for (size_t i = 0; i < n; i++) {
+        bool again = false;
+        for (size_t j = 0; j < i; j++) {
+            again = again || strcmp(dirs[i], dirs[j]) == 0;
+        }
+        if (!again) {
+            add_folder(t, dirs[i], (worker_env){cpu.env, cpu.n_env}, mem);
+        }
     }
-    free(names);
     print(t);
     return 0;
 }

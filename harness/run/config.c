@@ -26,26 +26,35 @@ static const char *binary_dir(arena *a) {
     return io_dirname(a, path);
 }
 
+const char *const *config_plugin_dirs(arena *a, size_t *n) {
+    const char *env = getenv("ASSAY_PLUGIN_PATH");
+    const char *text = env == NULL ? "" : env;
+    const char **v = arena_alloc(a, (strlen(text) + 3) * sizeof *v);
+    *n = 0;
+    for (const char *s = text; *s != '\0';) {
+        size_t len = strcspn(s, ":");
+        if (len > 0) {
+            v[(*n)++] = arena_strndup(a, s, len);
+        }
+        s += len + (s[len] == ':' ? 1 : 0);
+    }
+    const char *dir = binary_dir(a);
+    v[(*n)++] = arena_printf(a, "%s/plugins", dir);
+    v[(*n)++] = arena_printf(a, "%s/../lib/assay/plugins", dir);
+    v[(*n)++] = arena_printf(a, "%s/%s/assay/plugins", dir, ASSAY_LIBDIR);
+    return v;
+}
+
 const char *config_plugin_path(const char *name, arena *a) {
     if (strchr(name, '/') != NULL) {
         return arena_strdup(a, name);
     }
-    const char *env = getenv("ASSAY_PLUGIN_PATH");
-    for (const char *s = env == NULL ? "" : env; *s != '\0';) {
-        size_t n = strcspn(s, ":");
-        char *path = arena_printf(a, "%.*s/%s.so", (int)n, s, name);
-        if (n > 0 && io_exists(path)) {
+    size_t n = 0;
+    const char *const *dirs = config_plugin_dirs(a, &n);
+    for (size_t i = 0; i < n; i++) {
+        char *path = arena_printf(a, "%s/%s.so", dirs[i], name);
+        if (io_exists(path)) {
             return path;
-        }
-        s += n + (s[n] == ':' ? 1 : 0);
-    }
-    const char *dir = binary_dir(a);
-    const char *places[] = {arena_printf(a, "%s/plugins/%s.so", dir, name),
-                            arena_printf(a, "%s/../lib/assay/plugins/%s.so", dir, name),
-                            arena_printf(a, "%s/%s/assay/plugins/%s.so", dir, ASSAY_LIBDIR, name)};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        if (io_exists(places[i])) {
-            return places[i];
         }
     }
     return NULL;
@@ -117,6 +126,13 @@ static status parse_options(const yaml_node *n, config_model *m, arena *a, error
     }
     TRY(add_options(pre, "preprocess", "preprocess.", a, v, &m->n_options, err));
     TRY(add_options(opt, "options", "", a, v, &m->n_options, err));
+    for (size_t i = pairs(pre); i < m->n_options; i++) {
+        for (size_t j = 0; j < pairs(pre); j++) {
+            if (strcmp(v[i].key, v[j].key) == 0) {
+                return yaml_fail(opt->key[i - pairs(pre)], err, "%s is given under preprocess already", v[i].key);
+            }
+        }
+    }
     m->options = v;
     return STATUS_OK;
 }

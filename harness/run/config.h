@@ -98,6 +98,7 @@ void config_close(config *c);
 /* Where plug-in "onnx" is: $ASSAY_PLUGIN_PATH folders, beside the binary (plugins/), then the installed folder. A name
  * with a '/' is taken as it is. NULL if it is nowhere. */
 const char *config_plugin_path(const char *name, arena *a);
+const char *const *config_plugin_dirs(arena *a, size_t *n); /* where it looks, in this order */
 /* datasets.manifest: $ASSAY_MANIFEST, or the nearest one in `dir` and the folders above. NULL if none. */
 const char *config_find_manifest(const char *dir, arena *a);
 

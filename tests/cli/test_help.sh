@@ -43,4 +43,9 @@ says err.txt 'did you mean "metrics"?'
 expect 0 "$ASSAY" list plugins
 says out.txt "onnx"
 says out.txt "openblas="
+mkdir mine
+cp "$build/plugins/null.so" mine/another.so
+expect 0 env ASSAY_PLUGIN_PATH="$scratch/mine" "$ASSAY" list plugins
+says out.txt "another"
+says out.txt "onnx"
 done_testing
