@@ -374,6 +374,7 @@ static status send_task(supervisor *s, slot *sl, task *t, error *err) {
         TRY(store_item_reset(s->store, t->item_id, err));
     }
     TRY(known_examples(s, t, err));
+    s->progress.n_examples -= t->n_interrupted == 0 ? t->n_seen : 0; /* work that an earlier run has done */
     uint32_t *todo = arena_alloc(&t->mem, (t->item->n_index + 1) * sizeof *todo);
     size_t n = 0;
     for (size_t i = 0; i < t->item->n_index; i++) {
@@ -574,6 +575,7 @@ static void drop_duplicates(supervisor *s) {
             if (s->tasks[i].item_id == s->tasks[j].item_id && s->tasks[i].verify == s->tasks[j].verify) {
                 s->taken[i] = true;
                 s->tasks[j].n_same++;
+                s->progress.n_examples -= s->tasks[i].item->n_index;
                 s->result->n_run -= s->tasks[i].verify ? 0 : 1;
                 s->result->n_cached += s->tasks[i].verify ? 0 : 1;
                 s->progress.n_done++;
