@@ -33,7 +33,7 @@ static status export_to_file(store *s, const cli_args *args, const char *format,
     struct stat there;
     bool special = stat(path, &there) == 0 && !S_ISREG(there.st_mode);
     const char *to = special ? path : arena_printf(&a, "%s.tmp.%ld", path, (long)getpid());
-    int fd = open(to, O_WRONLY | O_CLOEXEC | (special ? 0 : O_CREAT | O_TRUNC), 0666);
+    int fd = open(to, O_WRONLY | O_CLOEXEC | (special ? 0 : O_CREAT | O_EXCL | O_NOFOLLOW), 0666);
     status st = fd < 0 ? os_error(path, err) : store_export(s, args->v[1], format, fd, err);
     if (st == STATUS_OK && !special && fsync(fd) != 0) {
         st = os_error(path, err);
@@ -44,7 +44,7 @@ static status export_to_file(store *s, const cli_args *args, const char *format,
     if (st == STATUS_OK && !special && rename(to, path) != 0) {
         st = os_error(path, err);
     }
-    if (st != STATUS_OK && !special) {
+    if (st != STATUS_OK && !special && fd >= 0) {
         (void)unlink(to);
     }
     arena_free(&a);
