@@ -26,9 +26,9 @@ printf 'store: %s/e2e.db\nworkers: 1\nmanifest: %s/datasets.manifest\ndatasets: 
 for logits in none clean; do
     rm -f "$tmp"/e2e.db*
     $b/assay run "$tmp/e2e.yaml" --logits $logits |
-        awk -v bare="$bare" -v logits=$logits '/^run .* examples, / {
-            match($0, /\([0-9]+ examples, [0-9.]+ s\)/); split(substr($0, RSTART + 1, RLENGTH - 2), f, " ")
-            printf "  end to end (worker to committed), logits %-6s %12d rows/s   %.2fx\n", logits, f[1] / f[3], f[1] / f[3] / bare }'
+        awk -v bare="$bare" -v logits=$logits '/^run .* rows\/s\)/ {
+            match($0, /[0-9]+ rows\/s/); rate = substr($0, RSTART, RLENGTH) + 0
+            printf "  end to end (worker to committed), logits %-8s %12d rows/s   %.2fx\n", logits, rate, rate / bare }'
 done
 
 echo

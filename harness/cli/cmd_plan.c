@@ -65,7 +65,7 @@ static int run(const cli_args *args, arena *mem, error *err) {
     plan *p = NULL;
     store *db = NULL;
     CLI_TRY(config_load(args->v[0], suites, &over, &c, err));
-    status s = plan_make(c, cpu.env, cpu.n_env, &p, err);
+    status s = plan_make(c, (worker_env){cpu.env, cpu.n_env}, false, &p, err);
     if (s == STATUS_OK && io_exists(c->store)) {
         s = store_open(c->store, STORE_READ, &db, err);
     }

@@ -188,7 +188,7 @@ static int run(const cli_args *args, arena *mem, error *err) {
         s = config_load_text(row.config_path, row.config_text, suites, &over, &c, err);
     }
     if (s == STATUS_OK) {
-        s = plan_make(c, cpu.env, cpu.n_env, &p, err);
+        s = plan_make(c, (worker_env){cpu.env, cpu.n_env}, false, &p, err);
     }
     if (s != STATUS_OK && row.config_path != NULL && row.config_path[0] != '/') {
         (void)error_prefix(err, "paths of this run start in the folder where it was started (its configuration: %s): ",

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,26 +13,42 @@
 #include "run/supervisor.h"
 #include "suites/suites.h"
 
-/* `git describe` of the folder where the evaluation is started; "" where there is none. */
-static const char *git_revision(arena *mem) {
+/* `git describe` of the folder where the evaluation is started, asked while other things are prepared. */
+typedef struct git_question {
+    pid_t pid; /* 0: not asked */
+    int fd;
+} git_question;
+
+static git_question git_ask(void) {
     int fds[2];
-    if (pipe(fds) != 0) {
-        return "";
+    git_question q = {0};
+    if (pipe2(fds, O_CLOEXEC) != 0) {
+        return q;
     }
     static const char *const argv[] = {"env", "git", "describe", "--always", "--dirty", "--abbrev=12", NULL};
     static const char *const env[] = {"GIT_OPTIONAL_LOCKS=0"};
     proc_spec spec = {
         .exe = "/usr/bin/env", .argv = argv, .env = env, .n_env = 1, .channel = -1, .out = fds[1], .quiet = true};
-    pid_t pid = 0;
     error ignored = {0};
-    status s = proc_spawn(&spec, &pid, &ignored);
-    (void)close(fds[1]);
-    char text[128] = "";
-    ssize_t n = s == STATUS_OK ? read(fds[0], text, sizeof text - 1) : 0;
-    (void)close(fds[0]);
-    if (s == STATUS_OK) {
-        proc_wait(pid);
+    q.fd = fds[0];
+    if (proc_spawn(&spec, &q.pid, &ignored) != STATUS_OK) {
+        q.pid = 0;
+        (void)close(fds[0]);
     }
+    (void)close(fds[1]);
+    return q;
+}
+
+/* "" where there is no revision. */
+static const char *git_answer(git_question *q, arena *mem) {
+    char text[128] = "";
+    if (q->pid == 0) {
+        return "";
+    }
+    ssize_t n = read(q->fd, text, sizeof text - 1);
+    (void)close(q->fd);
+    (void)proc_wait(q->pid);
+    q->pid = 0;
     return arena_strndup(mem, text, n > 0 ? strcspn(text, "\n") : 0);
 }
 
@@ -41,12 +58,13 @@ static int outcome_code(const run_result *r) {
     return failed > 0 ? status_exit_code(STATUS_MODEL) : 0;
 }
 
-static int collect_and_judge(const cli_args *args, plan *p, store *db, const cli_cpu *cpu, arena *mem, error *err) {
+static int collect_and_judge(const cli_args *args, plan *p, store *db, const cli_cpu *cpu, const char *git,
+                             error *err) {
     progress pr;
     CLI_TRY(progress_init(&pr, cli_get(args, "progress"), err));
     run_options o = {.retry_failed = cli_has(args, "retry-failed"),
                      .command_line = args->line,
-                     .git_revision = git_revision(mem),
+                     .git_revision = git,
                      .env = {cpu->env, cpu->n_env},
                      .blas_core = cpu_openblas_core(cpu->isa),
                      .observer = progress_observer(&pr)};
@@ -75,11 +93,13 @@ static int run(const cli_args *args, arena *mem, error *err) {
     CLI_TRY(config_load(args->v[0], suites, &over, &c, err));
     plan *p = NULL;
     store *db = NULL;
-    status s = plan_make(c, cpu.env, cpu.n_env, &p, err);
+    git_question git = git_ask();
+    status s = plan_make(c, (worker_env){cpu.env, cpu.n_env}, true, &p, err);
     if (s == STATUS_OK) {
         s = cli_open_store_for_writing(c->store, &db, err);
     }
-    int code = s == STATUS_OK ? collect_and_judge(args, p, db, &cpu, mem, err) : cli_fail(s);
+    const char *revision = git_answer(&git, mem);
+    int code = s == STATUS_OK ? collect_and_judge(args, p, db, &cpu, revision, err) : cli_fail(s);
     store_close(db);
     plan_close(p);
     config_close(c);

@@ -78,8 +78,11 @@ static status judge(const config *c, store *s, int64_t run_id, arena *a, error *
 
 static void print_counts(const plan *p, const run_result *r, const char *run_uid) {
     (void)printf("\nrun %s: %zu items: %zu cached, %zu run", run_uid, p->n_items, r->n_cached, r->n_run);
-    (void)printf(" (%zu examples, %.2f s)%s\n", r->n_examples_run, (double)r->elapsed_ns / 1e9,
-                 p->limited ? ", LIMITED: not all examples" : "");
+    (void)printf(" (%zu examples, %.2f s", r->n_examples_run, (double)r->elapsed_ns / 1e9);
+    if (r->rows_ns > 0) {
+        (void)printf(", %.0f rows/s", (double)r->n_examples_run / ((double)r->rows_ns / 1e9));
+    }
+    (void)printf(")%s\n", p->limited ? ", LIMITED: not all examples" : "");
     (void)printf("outcomes  ");
     for (unsigned o = 1; o < OUTCOME_COUNT; o++) {
         (void)printf(" %s %zu", outcome_name((outcome)o), r->n_outcome[o]);

@@ -43,11 +43,52 @@ static const char *copy_text(plan *p, const json_t *o, const char *key) {
     return arena_strdup(&p->mem, s == NULL ? "" : s);
 }
 
-static void probe_plugin(plan *p, plan_model *m, worker_env env) {
+static bool runs_on(const config_model *m, const char *id) {
+    for (size_t i = 0; i < m->n_datasets; i++) {
+        if (strcmp(m->datasets[i], id) == 0) {
+            return true;
+        }
+    }
+    return m->n_datasets == 0;
+}
+
+static size_t first_with_plugin(const config *c, size_t i) {
+    size_t j = 0;
+    while (strcmp(c->models[j].plugin_path, c->models[i].plugin_path) != 0) {
+        j++;
+    }
+    return j;
+}
+
+/* One worker per plug-in loads it while the data are being read here. The first model's worker also reads the data that
+ * its first item will need, and serves the run later. */
+static void start_probes(plan *p, worker_env env, bool preload) {
+    const config *c = p->config;
+    p->probes = mem_zalloc((c->n_models + 1) * sizeof *p->probes);
+    for (size_t i = 0; i < c->n_models; i++) {
+        error ignored = {0}; /* shows as a worker that gives no answer */
+        if (first_with_plugin(c, i) == i && worker_start(&p->probes[i], env, &ignored) == STATUS_OK) {
+            worker_ask(&p->probes[i], c->models[i].plugin_path);
+        }
+    }
+    for (size_t d = 0; preload && p->probes[0].pid != 0 && d < c->n_datasets; d++) {
+        if (runs_on(&c->models[0], c->datasets[d].id)) {
+            worker_preload(&p->probes[0], c->manifest->path, c->datasets[d].id);
+            break;
+        }
+    }
+}
+
+static void probe_plugin(plan *p, plan_model *m, worker_proc *w) {
     error err = {0};
     json_t *answer = NULL;
     m->fault = "";
-    if (worker_probe(env, m->config->plugin_path, PROBE_TIMEOUT_S, &answer, &m->fault_outcome, &err) != STATUS_OK) {
+    if (w->pid == 0) {
+        (void)error_set(&err, STATUS_IO, "%s: no worker could be started", m->config->plugin_path);
+        m->fault_outcome = OUTCOME_FAILED;
+    }
+    if (w->pid == 0 ||
+        worker_answer(w, m->config->plugin_path, PROBE_TIMEOUT_S, &answer, &m->fault_outcome, &err) != STATUS_OK) {
         m->fault = arena_strdup(&p->mem, err.text);
         m->plugin_name = m->config->plugin;
         m->plugin_version = "";
@@ -60,7 +101,7 @@ static void probe_plugin(plan *p, plan_model *m, worker_env env) {
     json_decref(answer);
 }
 
-static status plan_models(plan *p, worker_env env, error *err) {
+static status plan_models(plan *p, error *err) {
     const config *c = p->config;
     p->models = arena_alloc(&p->mem, (c->n_models + 1) * sizeof *p->models);
     for (size_t i = 0; i < c->n_models; i++) {
@@ -76,12 +117,10 @@ static status plan_models(plan *p, worker_env env, error *err) {
         if (digest_file(m->config->plugin_path, &m->plugin_sha256, NULL, err) != STATUS_OK) {
             return error_prefix(err, "%s:%d: model \"%s\": plug-in: ", c->path, m->config->line, m->config->name);
         }
-        const plan_model *same = NULL;
-        for (size_t j = 0; j < i && same == NULL; j++) {
-            same = strcmp(p->models[j].config->plugin_path, m->config->plugin_path) == 0 ? &p->models[j] : NULL;
-        }
-        if (same == NULL) {
-            probe_plugin(p, m, env);
+        size_t first = first_with_plugin(c, i);
+        const plan_model *same = &p->models[first];
+        if (first == i) {
+            probe_plugin(p, m, &p->probes[i]);
         } else {
             m->plugin_name = same->plugin_name;
             m->plugin_version = same->plugin_version;
@@ -125,15 +164,6 @@ static size_t plan_index(plan *p, const plan_dataset *d, const config_suite *s, 
 }
 
 /* ---- items -------------------------------------------------------------------------------------- */
-
-static bool runs_on(const config_model *m, const char *id) {
-    for (size_t i = 0; i < m->n_datasets; i++) {
-        if (strcmp(m->datasets[i], id) == 0) {
-            return true;
-        }
-    }
-    return m->n_datasets == 0;
-}
 
 static digest_value index_digest(const uint32_t *index, size_t n) {
     digest *d = digest_new();
@@ -247,14 +277,22 @@ static void plan_items(plan *p) {
     }
 }
 
-status plan_make(const config *c, const char *const *worker_env_v, size_t n_worker_env, plan **out, error *err) {
+/* Keeps the first worker, which knows its plug-in and perhaps its data; the others have said what they know. */
+static void end_probes(plan *p, bool keep_first) {
+    for (size_t i = keep_first ? 1 : 0; p->probes != NULL && i < p->config->n_models; i++) {
+        (void)worker_stop(&p->probes[i], true);
+    }
+}
+
+status plan_make(const config *c, worker_env env, bool preload, plan **out, error *err) {
     plan *p = mem_zalloc(sizeof *p);
     p->config = c;
-    worker_env env = {worker_env_v, n_worker_env};
+    start_probes(p, env, preload);
     status s = plan_data(p, err);
     if (s == STATUS_OK) {
-        s = plan_models(p, env, err);
+        s = plan_models(p, err);
     }
+    end_probes(p, preload && s == STATUS_OK);
     if (s != STATUS_OK) {
         plan_close(p);
         return s;
@@ -276,6 +314,8 @@ void plan_close(plan *p) {
     for (size_t i = 0; p->datasets != NULL && i < p->config->n_datasets; i++) {
         dataset_close(p->datasets[i].data);
     }
+    end_probes(p, false);
+    mem_free(p->probes);
     mem_free(p->items);
     arena_free(&p->mem);
     mem_free(p);

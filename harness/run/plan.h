@@ -5,6 +5,7 @@
 #define RUN_PLAN_H
 
 #include "run/config.h"
+#include "run/worker_proc.h"
 
 typedef struct plan_model {
     const config_model *config;
@@ -38,6 +39,7 @@ typedef struct plan_item {
 typedef struct plan {
     const config *config;
     plan_model *models;
+    worker_proc *probes;    /* per model; after planning only the first may live: preloaded for the run */
     plan_dataset *datasets; /* as config->datasets */
     plan_item *items;
     size_t n_items;
@@ -46,10 +48,10 @@ typedef struct plan {
     arena mem;
 } plan;
 
-/* Loads the data, asks a probe worker per plug-in for its version and numeric environment, lays out items.
- * `worker_env`: the environment of workers. A missing model file is STATUS_IO; data that do not match are STATUS_DATA.
- */
-status plan_make(const config *c, const char *const *worker_env, size_t n_worker_env, plan **out, error *err);
+/* Loads the data, asks a probe worker per plug-in for its version and numeric environment, lays out items. preload: a
+ * worker is left in probes[0] that has read the data of the first item. A missing model file is STATUS_IO; data that do
+ * not match are STATUS_DATA. */
+status plan_make(const config *c, worker_env env, bool preload, plan **out, error *err);
 void plan_close(plan *p);
 
 /* One line for people: "cnn-fp32 · accuracy · fashion-mnist · shard 3 (1,024 examples)". */

@@ -13,13 +13,14 @@
 #include "base/status.h"
 
 typedef enum frame_type {
-    FRAME_PROBE = 1,  /* -> worker: {plugin} */
-    FRAME_PROBED = 2, /* <- {name, version, environment, abi, sha256, warnings} or {error} */
-    FRAME_ITEM = 3,   /* -> worker: see worker.c */
-    FRAME_FACTS = 4,  /* <- facts of the model, once per item */
-    FRAME_ROWS = 5,   /* <- observations */
-    FRAME_DONE = 6,   /* <- {outcome, reason} */
-    FRAME_LOG = 7     /* <- {level, text} */
+    FRAME_PROBE = 1,   /* -> worker: {plugin} */
+    FRAME_PROBED = 2,  /* <- {name, version, environment, abi, sha256, warnings} or {error} */
+    FRAME_ITEM = 3,    /* -> worker: see worker.c */
+    FRAME_FACTS = 4,   /* <- facts of the model, once per item */
+    FRAME_ROWS = 5,    /* <- observations */
+    FRAME_DONE = 6,    /* <- {outcome, reason} */
+    FRAME_PRELOAD = 8, /* -> worker: {manifest, dataset}: read it now, it will be needed; no answer */
+    FRAME_LOG = 7      /* <- {level, text} */
 } frame_type;
 
 #define FRAME_MAX_BYTES (64u << 20)

@@ -37,7 +37,8 @@ typedef struct task {
 /* One worker process and what it is doing. */
 typedef struct slot {
     worker_proc proc;
-    bool bound; /* it has a model loaded */
+    const char *plugin; /* path of the plug-in that it has loaded; NULL: none yet */
+    bool bound;         /* it has a model loaded */
     size_t i_model;
     task *task; /* NULL: idle */
     int64_t started_ns, started_wall_ns, deadline_ns;
@@ -134,6 +135,8 @@ static status end_item(supervisor *s, task *t, outcome o, const char *reason, co
     return STATUS_OK;
 }
 
+static status give_work(supervisor *s, slot *sl, error *err);
+
 /* The worker said it is done: is it true? */
 static status finish_item(supervisor *s, slot *sl, outcome o, const char *reason, error *err) {
     task *t = sl->task;
@@ -154,8 +157,13 @@ static status finish_item(supervisor *s, slot *sl, outcome o, const char *reason
             reason = arena_printf(&a, "the model gave NaN or Inf for %lld of %zu examples", (long long)bad, n);
         }
     }
+    /* the worker gets its next item before this one is committed: it need not wait for the disk */
+    slot ended = *sl;
     sl->task = NULL;
-    status st = end_item(s, t, o, reason, sl, (worker_exit){0}, err);
+    status st = give_work(s, sl, err);
+    if (st == STATUS_OK) {
+        st = end_item(s, t, o, reason, &ended, (worker_exit){0}, err);
+    }
     arena_free(&a);
     return st;
 }
@@ -217,6 +225,7 @@ static void count_row(supervisor *s, task *t, size_t at, const observation *r) {
     s->progress.n_seen++;
     s->progress.n_correct += r->label >= 0 && r->label == r->pred;
     s->result->n_examples_run++;
+    s->result->first_row_ns = s->result->first_row_ns == 0 ? clock_ns() : s->result->first_row_ns;
 }
 
 static status take_rows(supervisor *s, slot *sl, const frame *f, error *err) {
@@ -279,6 +288,7 @@ static status bury_worker(supervisor *s, slot *sl, error *err) {
     task *t = sl->task;
     worker_exit e = worker_stop(&sl->proc, sl->verdict != OUTCOME_NONE);
     sl->bound = false;
+    sl->plugin = NULL;
     sl->task = NULL;
     if (t == NULL) {
         return STATUS_OK;
@@ -404,9 +414,16 @@ static void retire_worker(supervisor *s, slot *sl) {
     int64_t before_ns = clock_ns();
     (void)worker_stop(&sl->proc, false);
     sl->bound = false;
+    sl->plugin = NULL;
     for (size_t i = 0; i < s->n_slots; i++) {
         s->slots[i].deadline_ns += clock_ns() - before_ns;
     }
+}
+
+/* Every model has a process of its own; one that knows only its plug-in may take any model of it. */
+static bool may_serve(const supervisor *s, const slot *sl, const task *t) {
+    const char *wanted = s->plan->models[t->item->i_model].config->plugin_path;
+    return sl->bound ? sl->i_model == t->item->i_model : sl->plugin == NULL || strcmp(sl->plugin, wanted) == 0;
 }
 
 static status give_work(supervisor *s, slot *sl, error *err) {
@@ -414,14 +431,15 @@ static status give_work(supervisor *s, slot *sl, error *err) {
     if (t == NULL) {
         return STATUS_OK;
     }
-    if (sl->proc.pid != 0 && sl->bound && sl->i_model != t->item->i_model) {
-        retire_worker(s, sl); /* a process of its own for every model */
+    if (sl->proc.pid != 0 && !may_serve(s, sl, t)) {
+        retire_worker(s, sl);
     }
     if (sl->proc.pid == 0) {
         TRY(worker_start(&sl->proc, s->o->env, err));
     }
     sl->bound = true;
     sl->i_model = t->item->i_model;
+    sl->plugin = s->plan->models[sl->i_model].config->plugin_path;
     s->taken[t - s->tasks] = true;
     return send_task(s, sl, t, err);
 }
@@ -430,6 +448,7 @@ static status give_work(supervisor *s, slot *sl, error *err) {
 
 static status serve_slot(supervisor *s, slot *sl, error *err) {
     bool eof = false;
+    const pid_t pid = sl->proc.pid; /* another worker may be in the slot afterwards */
     status st = frame_buffer_fill(&sl->proc.in, sl->proc.fd, &eof, err);
     for (bool have = true; st == STATUS_OK && have;) {
         frame f;
@@ -444,7 +463,7 @@ static status serve_slot(supervisor *s, slot *sl, error *err) {
         return condemn(s, sl, OUTCOME_FAILED, garbage.text, err);
     }
     TRY(st);
-    sl->closed_ns = eof ? clock_ns() : 0;
+    sl->closed_ns = eof && sl->proc.pid == pid ? clock_ns() : 0;
     return STATUS_OK;
 }
 
@@ -600,7 +619,7 @@ static status lay_out(supervisor *s, error *err) {
 
 static void clean_up(supervisor *s, const sigset_t *old) {
     for (size_t i = 0; i < s->n_slots; i++) {
-        (void)worker_stop(&s->slots[i].proc, s->slots[i].task != NULL);
+        (void)worker_stop(&s->slots[i].proc, s->slots[i].task != NULL || !s->slots[i].bound);
     }
     for (size_t i = 0; i < s->n_tasks; i++) {
         mem_free(s->tasks[i].seen);
@@ -638,12 +657,18 @@ status run_collect(plan *p, store *st, const run_options *o, run_result *out, er
     supervisor s = {.plan = p, .store = st, .o = o, .result = out, .n_slots = (size_t)p->config->workers};
     s.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     s.slots = mem_zalloc(s.n_slots * sizeof *s.slots);
+    if (p->probes[0].pid != 0) { /* the planner's worker has the plug-in and the first data already */
+        s.slots[0].proc = p->probes[0];
+        s.slots[0].plugin = p->config->models[0].plugin_path;
+        p->probes[0] = (worker_proc){.fd = -1};
+    }
     s.progress.started_ns = clock_ns();
     status rc = s.signal_fd < 0 ? error_set(err, STATUS_IO, "signalfd: %s", strerror(errno)) : start(&s, err);
     if (rc == STATUS_OK) {
         rc = loop(&s, err);
     }
     out->elapsed_ns = clock_ns() - s.progress.started_ns;
+    out->rows_ns = out->first_row_ns == 0 ? 0 : clock_ns() - out->first_row_ns;
     out->verify = o->verify_cache > 0;
     out->interrupted = rc == STATUS_INTERRUPTED;
     if (rc != STATUS_OK && s.run_id != 0) {

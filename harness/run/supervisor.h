@@ -40,6 +40,7 @@ typedef struct run_result {
     size_t n_verified, n_different;  /* by it */
     size_t n_examples_run;
     int64_t elapsed_ns;
+    int64_t first_row_ns, rows_ns; /* clock_ns of the first row; from there to the last commit */
     bool interrupted;
 } run_result;
 

@@ -98,7 +98,7 @@ static status ensure_model(worker *w, const json_t *req, arena *a, error *err) {
     return model_set_columns(w->model, names, n_columns, err);
 }
 
-static status ensure_data(worker *w, const json_t *req, error *err) {
+static status load_data(worker *w, const json_t *req, error *err) {
     const char *path = json_string_value(json_object_get(req, "manifest"));
     const char *id = json_string_value(json_object_get(req, "dataset"));
     if (w->data == NULL || strcmp(w->manifest_path, path) != 0 || strcmp(w->dataset_id, id) != 0) {
@@ -115,12 +115,17 @@ static status ensure_data(worker *w, const json_t *req, error *err) {
         TRY(manifest_get(w->manifest, id, &r, err));
         TRY(dataset_load(r, &w->data, err));
     }
+    return STATUS_OK;
+}
+
+static status ensure_data(worker *w, const json_t *req, error *err) {
     char hex[DIGEST_HEX];
+    TRY(load_data(w, req, err));
     digest_hex(&w->data->sha256, hex);
     const char *expected = json_string_value(json_object_get(req, "dataset_sha256"));
     return strcmp(hex, expected) == 0
                ? STATUS_OK
-               : error_set(err, STATUS_DATA, "%s: the data changed while the run was going on", id);
+               : error_set(err, STATUS_DATA, "%s: the data changed while the run was going on", w->dataset_id);
 }
 
 /* A tabular model that names its columns gets those, whatever else the data hold. */
@@ -277,6 +282,8 @@ static void serve(worker *w, const frame *f) {
         done(w, OUTCOME_FAILED, err.text);
     } else if (f->type == FRAME_PROBE) {
         probe(w, req);
+    } else if (f->type == FRAME_PRELOAD) {
+        (void)load_data(w, req, &err); /* what is wrong with it is told when an item needs it */
     } else if (run_item(w, req, &a, &err) != STATUS_OK) {
         done(w, OUTCOME_FAILED, err.text);
     }

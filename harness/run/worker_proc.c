@@ -70,7 +70,7 @@ bool worker_ended(const worker_proc *w) {
 /* A worker whose channel is closed ends by itself, unless a plug-in's thread, destructor or exit handler hangs. */
 static bool ends_in_time(const worker_proc *w) {
     int64_t deadline_ns = clock_ns() + (int64_t)GRACE_S * 1000000000;
-    for (long nap_ns = 100000; !worker_ended(w); nap_ns = nap_ns < 10000000 ? nap_ns * 2 : nap_ns) {
+    for (long nap_ns = 100000; !worker_ended(w); nap_ns = nap_ns < 1000000 ? nap_ns * 2 : nap_ns) {
         if (clock_ns() > deadline_ns) {
             return false;
         }
@@ -149,39 +149,56 @@ static status await(worker_proc *w, frame_type want, int64_t deadline_ns, frame 
     return STATUS_OK;
 }
 
-status worker_probe(worker_env env, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,
-                    error *err) {
-    worker_proc w;
-    *answer = NULL;
-    *how = OUTCOME_FAILED;
-    TRY(worker_start(&w, env, err));
+void worker_ask(worker_proc *w, const char *plugin_path) {
+    error ignored = {0}; /* a worker that is gone shows when its answer is awaited */
+    (void)frame_write_json(w->fd, FRAME_PROBE, json_pack("{s:s}", "plugin", plugin_path), &ignored);
+}
+
+void worker_preload(worker_proc *w, const char *manifest_path, const char *dataset_id) {
+    error ignored = {0};
+    (void)frame_write_json(w->fd, FRAME_PRELOAD,
+                           json_pack("{s:s, s:s}", "manifest", manifest_path, "dataset", dataset_id), &ignored);
+}
+
+status worker_answer(worker_proc *w, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,
+                     error *err) {
     bool late = false;
     frame f = {0};
-    status s = frame_write_json(w.fd, FRAME_PROBE, json_pack("{s:s}", "plugin", plugin_path), err);
-    if (s == STATUS_OK) {
-        s = await(&w, FRAME_PROBED, clock_ns() + (int64_t)(timeout_s * 1e9), &f, &late, err);
-    }
+    *answer = NULL;
+    *how = OUTCOME_FAILED;
+    status s = await(w, FRAME_PROBED, clock_ns() + (int64_t)(timeout_s * 1e9), &f, &late, err);
     if (s == STATUS_OK) {
         *answer = frame_json(&f, err);
         s = *answer == NULL ? STATUS_MODEL : STATUS_OK;
     }
-    worker_exit e = worker_stop(&w, true);
-    if (s == STATUS_OK && json_object_get(*answer, "error") != NULL) {
+    if (s == STATUS_OK && json_object_get(*answer, "error") == NULL) {
+        return STATUS_OK;
+    }
+    worker_exit e = worker_stop(w, true);
+    if (s == STATUS_OK) {
         const char *text = json_string_value(json_object_get(*answer, "error"));
         s = error_set(err, STATUS_MODEL, "%s", text == NULL ? "the worker's answer is malformed" : text);
         json_decref(*answer);
         *answer = NULL;
         return s;
     }
-    if (s != STATUS_OK && late) {
+    if (late) {
         *how = OUTCOME_TIMEOUT;
         return error_set(err, STATUS_MODEL, "%s: loading took more than %g s", plugin_path, timeout_s);
     }
-    if (s != STATUS_OK) {
-        *how = OUTCOME_CRASHED;
-        return error_set(err, STATUS_MODEL, "%s: loading it ended the worker (%s %d)", plugin_path,
-                         e.signalled ? proc_signal_name(e.signal) : "exit status",
-                         e.signalled ? e.signal : e.exit_status);
-    }
-    return STATUS_OK;
+    *how = OUTCOME_CRASHED;
+    return error_set(err, STATUS_MODEL, "%s: loading it ended the worker (%s %d)", plugin_path,
+                     e.signalled ? proc_signal_name(e.signal) : "exit status", e.signalled ? e.signal : e.exit_status);
+}
+
+status worker_probe(worker_env env, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,
+                    error *err) {
+    worker_proc w;
+    *answer = NULL;
+    *how = OUTCOME_FAILED;
+    TRY(worker_start(&w, env, err));
+    worker_ask(&w, plugin_path);
+    status s = worker_answer(&w, plugin_path, timeout_s, answer, how, err);
+    (void)worker_stop(&w, true);
+    return s;
 }

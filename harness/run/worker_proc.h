@@ -34,8 +34,14 @@ bool worker_ended(const worker_proc *w);
  * (*late). */
 status worker_await(worker_proc *w, int64_t deadline_ns, frame *f, bool *late, error *err);
 
-/* Starts a worker, asks it about a plug-in, ends it. On success *answer is a PROBED object (new reference). A crash
- * or a hang is STATUS_MODEL with a text; *how is then CRASHED or TIMEOUT, FAILED for an error of the plug-in. */
+/* Sends without waiting: what the plug-in is, and a dataset that it will need. */
+void worker_ask(worker_proc *w, const char *plugin_path);
+void worker_preload(worker_proc *w, const char *manifest_path, const char *dataset_id);
+/* The answer to worker_ask (a new reference); the worker lives on. A crash or a hang is STATUS_MODEL with a text, *how
+ * is then CRASHED or TIMEOUT (FAILED for an error of the plug-in), and the worker is gone. */
+status worker_answer(worker_proc *w, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,
+                     error *err);
+/* Starts a worker, asks it about a plug-in, ends it. Errors as of worker_answer. */
 status worker_probe(worker_env env, const char *plugin_path, double timeout_s, json_t **answer, outcome *how,
                     error *err);
 

@@ -173,7 +173,9 @@ static status read_growing(source *s, size_t n, uint8_t **out, error *err) {
     size_t have = 0;
     size_t cap = 0;
     while (have < n) {
-        cap = cap == 0 ? FIRST_CHUNK : cap * 2;
+        /* images rarely shrink to less than an eighth: one allocation for them, and no hostile file gets more */
+        size_t likely = s->map.n < n / 8 ? s->map.n * 8 : n;
+        cap = cap != 0 ? cap * 2 : likely > FIRST_CHUNK ? likely : FIRST_CHUNK;
         cap = cap > n ? n : cap;
         uint8_t *bigger = mem_try(cap, 1, s->path, err);
         if (bigger == NULL) {
