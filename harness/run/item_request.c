@@ -17,8 +17,10 @@ status item_request_send(const plan *p, const plan_item *it, const uint32_t *ind
     for (size_t i = 0; i < m->n_columns; i++) {
         (void)json_array_append_new(cols, json_string(m->columns[i]));
     }
+    /* whole shards are the rule: [first, last]; the others name every example */
+    bool run = n > 0 && (size_t)(index[n - 1] - index[0]) == n - 1;
     json_t *list = json_array();
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i += run && n > 1 ? n - 1 : 1) {
         (void)json_array_append_new(list, json_integer(index[i]));
     }
     char plugin_hex[DIGEST_HEX];
@@ -47,7 +49,7 @@ status item_request_send(const plan *p, const plan_item *it, const uint32_t *ind
         {"batch", json_integer(c->batch)},
         {"unpadded", json_false()},
         {"keep_logits", json_boolean(keep_logits)},
-        {"index", list},
+        {run ? "range" : "index", list},
     };
     json_t *o = json_object();
     bool complete = true; /* json_string gives NULL for text that is not UTF-8 */

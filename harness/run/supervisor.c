@@ -29,6 +29,8 @@ typedef struct task {
     size_t n_same; /* further items of the run under the same key */
     uint8_t *seen; /* one byte per example of the item: its row is stored */
     size_t n_seen;
+    size_t n_nonfinite;   /* among the rows that came in this process */
+    bool resumed;         /* others are in the store from before */
     bool different;       /* verify: some row is not what the store holds */
     store_columns stored; /* verify */
     arena mem;
@@ -55,6 +57,7 @@ typedef struct supervisor {
     int64_t run_id;
     task *tasks;
     size_t n_tasks, cap_tasks;
+    size_t n_begun; /* all tasks before this one are taken */
     bool *taken;
     slot *slots;
     size_t n_slots;
@@ -147,7 +150,12 @@ static status finish_item(supervisor *s, slot *sl, outcome o, const char *reason
         reason = arena_printf(&a, "the suite ended after %zu of %zu examples", t->n_seen, n);
     } else if (o == OUTCOME_OK) {
         int64_t bad = 0;
-        status st = t->verify ? STATUS_OK : store_item_count_flag(s->store, t->item_id, OBS_NONFINITE, &bad, err);
+        status st = STATUS_OK;
+        if (t->resumed) {
+            st = store_item_count_flag(s->store, t->item_id, OBS_NONFINITE, &bad, err);
+        } else {
+            bad = t->verify ? 0 : (int64_t)t->n_nonfinite;
+        }
         if (st != STATUS_OK) {
             arena_free(&a);
             return st;
@@ -221,6 +229,7 @@ static bool same_as_stored(const task *t, const observation *r) {
 static void count_row(supervisor *s, task *t, size_t at, const observation *r) {
     t->n_seen++;
     t->seen[at] = 1;
+    t->n_nonfinite += (r->flags & OBS_NONFINITE) != 0;
     s->progress.n_examples_done++;
     s->progress.n_seen++;
     s->progress.n_correct += r->label >= 0 && r->label == r->pred;
@@ -312,6 +321,7 @@ static status bury_worker(supervisor *s, slot *sl, error *err) {
     }
     note(s, "warn", reason);
     s->taken[t - s->tasks] = false;
+    s->n_begun = 0;
     return end_item(s, t, OUTCOME_NONE, reason, sl, e, err);
 }
 
@@ -346,7 +356,10 @@ static status check_limits(supervisor *s, slot *sl, error *err) {
 /* The first waiting task, preferably of the model that the worker has loaded. */
 static task *next_task(supervisor *s, const slot *sl) {
     task *first = NULL;
-    for (size_t i = 0; i < s->n_tasks; i++) {
+    while (s->n_begun < s->n_tasks && s->taken[s->n_begun]) {
+        s->n_begun++;
+    }
+    for (size_t i = s->n_begun; i < s->n_tasks; i++) {
         if (s->taken[i]) {
             continue;
         }
@@ -372,6 +385,7 @@ static status known_examples(supervisor *s, task *t, error *err) {
         if (hit != NULL && t->seen[hit - t->item->index] == 0) {
             t->seen[hit - t->item->index] = 1;
             t->n_seen++;
+            t->resumed = true;
         }
     }
     arena_free(&a);
@@ -587,20 +601,37 @@ static status lay_out_item(supervisor *s, plan_item *it, error *err) {
     return STATUS_OK;
 }
 
+static int by_item(const void *a, const void *b) {
+    const task *const *x = a;
+    const task *const *y = b;
+    if ((*x)->item_id != (*y)->item_id) {
+        return (*x)->item_id < (*y)->item_id ? -1 : 1;
+    }
+    return (*x)->verify != (*y)->verify ? (*x)->verify - (*y)->verify : (*x > *y) - (*x < *y);
+}
+
 /* The same model may stand in a config under two names: its items are one, and run once. */
 static void drop_duplicates(supervisor *s) {
+    task **sorted = mem_zalloc((s->n_tasks + 1) * sizeof *sorted);
     for (size_t i = 0; i < s->n_tasks; i++) {
-        for (size_t j = 0; j < i && !s->taken[i]; j++) {
-            if (s->tasks[i].item_id == s->tasks[j].item_id && s->tasks[i].verify == s->tasks[j].verify) {
-                s->taken[i] = true;
-                s->tasks[j].n_same++;
-                s->progress.n_examples -= s->tasks[i].item->n_index;
-                s->result->n_run -= s->tasks[i].verify ? 0 : 1;
-                s->result->n_cached += s->tasks[i].verify ? 0 : 1;
-                s->progress.n_done++;
-            }
-        }
+        sorted[i] = &s->tasks[i];
     }
+    qsort(sorted, s->n_tasks, sizeof *sorted, by_item);
+    task *first = s->n_tasks > 0 ? sorted[0] : NULL;
+    for (size_t i = 1; i < s->n_tasks; i++) {
+        task *t = sorted[i];
+        if (t->item_id != first->item_id || t->verify != first->verify) {
+            first = t;
+            continue;
+        }
+        s->taken[t - s->tasks] = true;
+        first->n_same++;
+        s->progress.n_examples -= t->item->n_index;
+        s->result->n_run -= t->verify ? 0 : 1;
+        s->result->n_cached += t->verify ? 0 : 1;
+        s->progress.n_done++;
+    }
+    mem_free(sorted);
 }
 
 static status lay_out(supervisor *s, error *err) {

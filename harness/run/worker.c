@@ -2,8 +2,8 @@
  *
  * An item request (FRAME_ITEM):
  *   {plugin, plugin_sha256, model|null, model_sha256, options: [[key, value], ...], columns: [...], manifest, dataset,
- *    dataset_sha256, suite, params: {...}, seed, tile, threads, batch, unpadded, keep_logits, index: [example, ...]}
- * The answer is FACTS (unless the model could not be opened), any number of ROWS, and one DONE.
+ *    dataset_sha256, suite, params: {...}, seed, tile, threads, batch, unpadded, keep_logits, index: [example, ...] or
+ * range: [first, last]} The answer is FACTS (unless the model could not be opened), any number of ROWS, and one DONE.
  */
 #include "run/worker.h"
 
@@ -194,17 +194,31 @@ static int64_t get_int(const json_t *req, const char *key) {
     return json_integer_value(json_object_get(req, key));
 }
 
-static status collect(worker *w, const json_t *req, const suite *s, arena *a, error *err) {
-    const json_t *list = json_object_get(req, "index");
-    size_t n = json_array_size(list);
-    uint32_t *index = arena_alloc(a, (n + 1) * sizeof *index);
-    for (size_t i = 0; i < n; i++) {
+/* "index": [example, ...], or "range": [first, last] */
+static status read_index(const worker *w, const json_t *req, arena *a, uint32_t **index, size_t *n, error *err) {
+    const json_t *range = json_object_get(req, "range");
+    const json_t *list = range != NULL ? range : json_object_get(req, "index");
+    size_t n_list = json_array_size(list);
+    for (size_t i = 0; i < n_list; i++) {
         json_int_t v = json_integer_value(json_array_get(list, i));
         if (v < 0 || (uint64_t)v >= w->data->n) {
             return error_set(err, STATUS_INTERNAL, "example %lld is not in the data", (long long)v);
         }
-        index[i] = (uint32_t)v;
     }
+    json_int_t first = json_integer_value(json_array_get(list, 0));
+    json_int_t last = json_integer_value(json_array_get(list, n_list == 0 ? 0 : n_list - 1));
+    *n = range == NULL ? n_list : last < first ? 0 : (size_t)(last - first) + 1;
+    *index = arena_alloc(a, (*n + 1) * sizeof **index);
+    for (size_t i = 0; i < *n; i++) {
+        (*index)[i] = (uint32_t)(range != NULL ? first + (json_int_t)i : json_integer_value(json_array_get(list, i)));
+    }
+    return STATUS_OK;
+}
+
+static status collect(worker *w, const json_t *req, const suite *s, arena *a, error *err) {
+    uint32_t *index = NULL;
+    size_t n = 0;
+    TRY(read_index(w, req, a, &index, &n, err));
     void *params = arena_alloc(a, s->info.params_bytes + 1);
     TRY(params_from_json(&s->info, json_object_get(req, "params"), params, a, err));
     session_options so = {.tile = (uint32_t)get_int(req, "tile"),

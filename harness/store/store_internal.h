@@ -34,6 +34,7 @@
     X(PUT_PLUGIN, "INSERT INTO plugin(so_sha256, name, version, abi) VALUES (?,?,?,?)")                                \
     X(FIND_DATASET, "SELECT dataset_id FROM dataset WHERE sha256 = ?1")                                                \
     X(PUT_DATASET, "INSERT INTO dataset(sha256, name, split, n, json) VALUES (?,?,?,?,?)")                             \
+    X(SET_DATASET_JSON, "UPDATE dataset SET json = ?2 WHERE dataset_id = ?1 AND json <> ?2")                           \
     X(FIND_SUITE, "SELECT suite_id FROM suite WHERE spec_sha256 = ?1")                                                 \
     X(PUT_SUITE, "INSERT INTO suite(spec_sha256, name, version, params_json) VALUES (?,?,?,?)")                        \
     X(FIND_CONDITION, "SELECT condition_id FROM condition WHERE key = ?1")                                             \
@@ -43,6 +44,7 @@
                " config_sha256, plan_sha256, command_line, git_revision, seed, limited, started_at, status)"           \
                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,'running')")                                                      \
     X(RESTART_RUN, "UPDATE run SET status = 'running', finished_at = NULL WHERE run_id = ?1")                          \
+    X(BURY_RUNS, "UPDATE run SET status = 'interrupted' WHERE status = 'running'")                                     \
     X(END_RUN, "UPDATE run SET status = ?2, finished_at = ?3, decisions_digest = ?4, results_digest = ?5,"             \
                " numeric_env = ?6 WHERE run_id = ?1")                                                                  \
     X(PUT_EVENT, "INSERT INTO run_event(run_id, seq, t_ns, level, kind, msg) VALUES (?1,"                              \

@@ -62,8 +62,11 @@ status store_put_plugin(store *s, const store_plugin *p, int64_t *id, error *err
 }
 
 status store_put_dataset(store *s, const store_dataset *d, int64_t *id, error *err) {
-    return put(s, SQL_FIND_DATASET, SQL_PUT_DATASET, d->sha256, id, err, "eeeij", d->sha256, d->name, d->split, d->n,
-               d->json);
+    TRY(put(s, SQL_FIND_DATASET, SQL_PUT_DATASET, d->sha256, id, err, "eeeij", d->sha256, d->name, d->split, d->n,
+            d->json));
+    /* title, licence and provenance are facts about the content that may be corrected */
+    TRY(store_begin(s, err));
+    return store_sql_run(s, SQL_SET_DATASET_JSON, err, "ij", *id, d->json);
 }
 
 status store_put_suite(store *s, const store_suite *u, int64_t *id, error *err) {
@@ -87,6 +90,9 @@ status store_run_begin(store *s, const store_run_spec *r, int64_t *run_id, error
     }
     char now[CLOCK_ISO_BYTES];
     clock_iso(clock_wall_ns(), now);
+    /* there is one writer: what still says "running" was killed */
+    TRY(store_begin(s, err));
+    TRY(store_sql_run(s, SQL_BURY_RUNS, err, ""));
     TRY(put(s, SQL_FIND_RUN, SQL_PUT_RUN, r->run_uid, run_id, err, "eiizeejeeeziie", r->run_uid, r->build_id,
             r->host_id, r->label, r->config_path, r->config_text, r->config_json, r->config_sha256, r->plan_sha256,
             r->command_line, r->git_revision, r->seed, (int64_t)r->limited, now));

@@ -43,4 +43,14 @@ pkill -9 -P $pid 2>/dev/null # its workers
 wait $pid
 [ $? -eq 0 ] || fail "a worker killed from outside ended the run"
 says out.txt "CRASHED 0"
+# a run whose supervisor was killed is known as interrupted once the store is written to again
+"$ASSAY" run eval.yaml --seed 99 >out.txt 2>err.txt &
+pid=$!
+sleep 0.3
+kill -9 $pid
+wait $pid 2>/dev/null
+expect 0 "$ASSAY" run eval.yaml --seed 99
+expect 0 "$ASSAY" runs --store s.db
+says_not out.txt "running"
+
 done_testing
