@@ -10,10 +10,12 @@ models:
   - {name: cnn, path: $root/examples/models/fashion-cnn-fp32.onnx}
 suites: {accuracy: {}}
 YAML
-"$ASSAY" run eval.yaml >out.txt 2>err.txt &
+# long enough to be interrupted on any machine
+sed 's/fashion-mnist/fashion-mnist-train/' eval.yaml >long.yaml
+"$ASSAY" run long.yaml >out.txt 2>err.txt &
 pid=$!
 n=0
-while [ $n -lt 200 ] && [ ! -f s.db ]; do sleep 0.02; n=$((n + 1)); done
+while [ $n -lt 1000 ] && [ ! -f s.db ]; do sleep 0.02; n=$((n + 1)); done
 sleep 0.3
 kill -TERM $pid
 kill -INT $pid # impatience changes nothing
