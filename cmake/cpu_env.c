@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Prints the environment that the supervisor would give its workers on this machine, separated by ';': tests get the same. */
+ * Prints the environment that the supervisor would give its workers on this machine, separated by ';': tests get the
+ * same. */
 #include <stdio.h>
 
 #include "base/cpu.h"

@@ -25,7 +25,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-#define YAML_MAX_BYTES (1024u * 1024u)
+#define YAML_MAX_BYTES ((size_t)1 << 20)
 #define YAML_MAX_DEPTH 32
 #define YAML_MAX_NODES 100000
 

@@ -254,8 +254,8 @@ typedef struct stratum {
 /* `limit` seats in proportion to the strata's sizes, largest remainders first, ties to the lower stratum
  * (Hamilton's method). limit < total, so no stratum gets more than it has. */
 static void apportion(stratum *s, size_t n_strata, size_t limit, size_t total) {
-    size_t given = 0;
-    for (size_t i = 0; i < n_strata; i++) {
+    size_t given = total > 0 ? 0 : limit; /* nobody to give a seat to */
+    for (size_t i = 0; i < n_strata && total > 0; i++) {
         uint64_t share = (uint64_t)limit * s[i].n; /* both below 2^32 */
         s[i].take = (size_t)(share / total);
         s[i].remainder = share % total;

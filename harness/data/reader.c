@@ -181,7 +181,8 @@ static status example_shape(const manifest_record *r, const manifest_file *f, co
     for (uint32_t i = 0; i < out->n_dims; i++) {
         out->n_features *= (size_t)out->shape[i]; /* part of a product that did not overflow */
     }
-    if (r->n_dims != 0 && (r->n_dims != out->n_dims || memcmp(r->shape, out->shape, r->n_dims * sizeof r->shape[0]))) {
+    if (r->n_dims != 0 &&
+        (r->n_dims != out->n_dims || memcmp(r->shape, out->shape, r->n_dims * sizeof r->shape[0]) != 0)) {
         char is[200];
         char should[200];
         format_shape(out->shape, out->n_dims, is, sizeof is);

@@ -350,7 +350,7 @@ static status read_category(const manifest_record *r, const manifest_columns *m,
 
 /* A feature becomes float32 and must stay in the record's range; told here, where the line is known. */
 static status check_feature(const manifest_record *r, const table *t, size_t column, const double *value, error *err) {
-    for (size_t i = 0; i < t->n_keep; i++) {
+    for (size_t i = 0; value != NULL && i < t->n_keep; i++) {
         float v = (float)value[i];
         if (isinf(v)) {
             return cell_error(t, t->keep[i], column, "is too large for float32", err);

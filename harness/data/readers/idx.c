@@ -137,7 +137,7 @@ static bool type_of(uint8_t code, element_type *t) {
 }
 
 static status read_header(source *s, tensor_file *t, size_t *n_bytes, error *err) {
-    uint8_t h[4 + 4 * IDX_MAX_DIMS];
+    uint8_t h[4 + 4 * IDX_MAX_DIMS] = {0};
     TRY(source_read(s, h, 4, "header", err));
     if (h[0] != 0 || h[1] != 0) {
         return error_set(err, STATUS_DATA, "%s: byte 0: not an IDX file (it starts with %02x %02x, not 00 00)", s->path,

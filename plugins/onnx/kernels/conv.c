@@ -70,6 +70,9 @@ static status load_weights(const ox_node *n, conv_state *st, error *err) {
 
 /* oneDNN counts in int. */
 static bool fits_int(const ox_node *n, const ox_conv_shape *s) {
+    if (s->batch == 0) {
+        return false; /* the plain loops do nothing at all, which is right */
+    }
     size_t per_x = n->in[0]->n / s->batch, per_y = n->out[0]->n / s->batch;
     return per_x <= INT32_MAX && per_y <= INT32_MAX && n->in[1]->n <= INT32_MAX;
 }
