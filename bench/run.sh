@@ -23,12 +23,15 @@ $b/bench/bench_store | tee "$tmp/store.txt"
 bare=$(awk '/bare loop, plain INSERT/ { print $5 }' "$tmp/store.txt")
 printf 'store: %s/e2e.db\nworkers: 1\nmanifest: %s/datasets.manifest\ndatasets: [fashion-mnist-train]\nmodels: [%s]\nsuites: {accuracy: {}}\n' \
     "$tmp" "$PWD" '{name: zero, plugin: "null", options: {shape: [1, 28, 28], classes: 10}}' >"$tmp/e2e.yaml"
-for logits in none clean; do
-    rm -f "$tmp"/e2e.db*
-    $b/assay run "$tmp/e2e.yaml" --logits $logits |
-        awk -v bare="$bare" -v logits=$logits '/^run .* rows\/s\)/ {
-            match($0, /[0-9]+ rows\/s/); rate = substr($0, RSTART, RLENGTH) + 0
-            printf "  end to end (worker to committed), logits %-8s %12d rows/s   %.2fx\n", logits, rate, rate / bare }'
+for logits in none clean; do # median of 5 as for the others
+    i=0
+    while [ $i -lt 5 ]; do
+        rm -f "$tmp"/e2e.db*
+        sync # what the one before wrote must not be paid for here
+        $b/assay run "$tmp/e2e.yaml" --logits $logits | sed -n 's/^run .* \([0-9]*\) rows\/s).*/\1/p'
+        i=$((i + 1))
+    done | sort -n | awk -v bare="$bare" -v logits=$logits '{ v[NR] = $1 }
+        END { printf "  end to end (worker to committed), logits %-8s %12d rows/s   %.2fx\n", logits, v[3], v[3] / bare }'
 done
 
 echo
