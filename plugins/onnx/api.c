@@ -308,7 +308,7 @@ static assay_status session_open(assay_model *m, const assay_session_args *args,
     if ((args->flags & ~ASSAY_SESSION_UNPADDED) != 0) {
         return refuse(err, "unknown flags");
     }
-    *session = ox_session_open(m, args->tile, (args->flags & ASSAY_SESSION_UNPADDED) != 0);
+    *session = ox_session_open(m, args->tile, args->n_threads, (args->flags & ASSAY_SESSION_UNPADDED) != 0);
     return ASSAY_OK;
 }
 

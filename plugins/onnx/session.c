@@ -1,23 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "session.h"
 
+#include <pthread.h>
 #include <string.h>
 
-assay_session *ox_session_open(const assay_model *m, uint32_t tile, bool unpadded) {
+assay_session *ox_session_open(const assay_model *m, uint32_t tile, uint32_t n_threads, bool unpadded) {
     assay_session *s = mem_zalloc(sizeof *s);
     s->model = m;
     s->tile = tile;
     s->unpadded = unpadded;
+    if (n_threads > 1 && !unpadded) {
+        s->n_helpers = (n_threads < OX_MAX_THREADS ? n_threads : OX_MAX_THREADS) - 1;
+        s->helpers = mem_zalloc(s->n_helpers * sizeof *s->helpers);
+        for (uint32_t i = 0; i < s->n_helpers; i++) {
+            s->helpers[i] = ox_session_open(m, tile, 1, false);
+        }
+    }
     return s;
 }
 
 void ox_session_close(assay_session *s) {
-    if (s != NULL) {
-        for (size_t i = 0; i < OX_MAX_PLANS; i++) {
-            ox_plan_free(s->plans[i].plan);
-        }
-        mem_free(s);
+    if (s == NULL) {
+        return;
     }
+    for (uint32_t i = 0; i < s->n_helpers; i++) {
+        ox_session_close(s->helpers[i]);
+    }
+    mem_free(s->helpers);
+    for (size_t i = 0; i < OX_MAX_PLANS; i++) {
+        ox_plan_free(s->plans[i].plan);
+    }
+    mem_free(s);
 }
 
 /* Examples of one execution when the caller gives n. */
@@ -84,7 +97,7 @@ static void store_outputs(const assay_session *s, const ox_plan *p, float *const
     }
 }
 
-status ox_session_predict(assay_session *s, const float *raw, size_t n, float *const outputs[2], error *err) {
+static status predict_serial(assay_session *s, const float *raw, size_t n, float *const outputs[2], error *err) {
     size_t step = step_of(s, n);
     ox_plan *p = NULL;
     TRY(get_plan(s, step, false, -1, &p, err));
@@ -113,8 +126,8 @@ static void load_cotangents(const assay_session *s, ox_plan *p, const float *con
     }
 }
 
-status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
-                      float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err) {
+static status vjp_serial(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
+                         float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err) {
     size_t step = step_of(s, n), n_features = s->model->pre.n_features;
     ox_plan *p = NULL;
     TRY(get_plan(s, step, true, -1, &p, err));
@@ -122,9 +135,7 @@ status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float 
         size_t k = n - at < step ? n - at : step;
         load_examples(s, p, raw + at * n_features, k);
         TRY(ox_plan_forward(p, err));
-        if (outputs != NULL) {
-            store_outputs(s, p, outputs, at, k);
-        }
+        store_outputs(s, p, outputs, at, k);
         load_cotangents(s, p, cotangents, at, k);
         TRY(ox_plan_backward(p, mode, err));
         const float *gx = p->grads[s->model->graph.input];
@@ -133,8 +144,8 @@ status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float 
     return STATUS_OK;
 }
 
-status ox_session_embed(assay_session *s, const float *raw, size_t n, const ox_layer *layer, float *output,
-                        error *err) {
+static status embed_serial(assay_session *s, const float *raw, size_t n, const ox_layer *layer, float *output,
+                           error *err) {
     size_t step = step_of(s, n);
     ox_plan *p = NULL;
     TRY(get_plan(s, step, false, layer->value, &p, err));
@@ -145,4 +156,114 @@ status ox_session_embed(assay_session *s, const float *raw, size_t n, const ox_l
         memcpy(output + at * layer->n, p->tensors[layer->value].data, k * layer->n * sizeof *output);
     }
     return STATUS_OK;
+}
+
+/* ---- threads ------------------------------------------------------------------------------------ */
+
+/* What a call asks for, or a part of it: pointers stand at the part's first example. */
+typedef struct request {
+    enum { PREDICT, VJP, EMBED } kind;
+    const float *raw;
+    size_t n;
+    float *outputs[2]; /* of VJP: both NULL where no outputs are wanted */
+    const float *cotangents[2];
+    float *gradient;
+    assay_vjp_mode mode;
+    const ox_layer *layer;
+    float *embedding;
+} request;
+
+/* One thread's share. */
+typedef struct share {
+    assay_session *s;
+    request r;
+    status result;
+    error err;
+    pthread_t thread;
+    bool started;
+} share;
+
+static void *serve(void *p) {
+    share *w = p;
+    request *r = &w->r;
+    switch (r->kind) {
+    case PREDICT: w->result = predict_serial(w->s, r->raw, r->n, r->outputs, &w->err); break;
+    case VJP:
+        w->result = vjp_serial(w->s, r->raw, r->n, r->cotangents, r->outputs, r->gradient, r->mode, &w->err);
+        break;
+    case EMBED: w->result = embed_serial(w->s, r->raw, r->n, r->layer, r->embedding, &w->err); break;
+    }
+    return NULL;
+}
+
+static request part_of(const assay_session *s, const request *r, size_t at, size_t n) {
+    request part = *r;
+    size_t n_features = s->model->pre.n_features;
+    part.raw += at * n_features;
+    part.n = n;
+    part.gradient = r->gradient == NULL ? NULL : r->gradient + at * n_features;
+    part.embedding = r->embedding == NULL ? NULL : r->embedding + at * r->layer->n;
+    for (uint32_t i = 0; i < s->model->n_ports; i++) {
+        size_t skip = at * s->model->ports[i].n;
+        part.outputs[i] = r->outputs[i] == NULL ? NULL : r->outputs[i] + skip;
+        part.cotangents[i] = r->cotangents[i] == NULL ? NULL : r->cotangents[i] + skip;
+    }
+    return part;
+}
+
+/* Whole tiles to each thread, the first share to this one. Of several errors the one of the earliest examples is told.
+ */
+static status run(assay_session *s, const request *r, error *err) {
+    size_t step = step_of(s, r->n);
+    size_t n_steps = (r->n + step - 1) / step;
+    size_t n_shares = n_steps < s->n_helpers + 1U ? n_steps : s->n_helpers + 1U;
+    share *w = mem_zalloc(n_shares * sizeof *w);
+    for (size_t i = n_shares; i-- > 0;) {
+        size_t first = n_steps * i / n_shares * step;
+        size_t end = n_steps * (i + 1) / n_shares * step;
+        end = end < r->n ? end : r->n;
+        w[i].s = i == 0 ? s : s->helpers[i - 1];
+        w[i].r = part_of(s, r, first, end - first);
+        w[i].started = i > 0 && pthread_create(&w[i].thread, NULL, serve, &w[i]) == 0;
+        if (!w[i].started) {
+            (void)serve(&w[i]);
+        }
+    }
+    status st = STATUS_OK;
+    for (size_t i = 0; i < n_shares; i++) {
+        if (w[i].started) {
+            (void)pthread_join(w[i].thread, NULL);
+        }
+        if (st == STATUS_OK && w[i].result != STATUS_OK) {
+            st = error_set(err, w[i].result, "%s", w[i].err.text);
+        }
+    }
+    mem_free(w);
+    return st;
+}
+
+status ox_session_predict(assay_session *s, const float *raw, size_t n, float *const outputs[2], error *err) {
+    request r = {.kind = PREDICT, .raw = raw, .n = n, .outputs = {outputs[0], outputs[1]}};
+    return run(s, &r, err);
+}
+
+status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
+                      float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err) {
+    request r = {.kind = VJP,
+                 .raw = raw,
+                 .n = n,
+                 .cotangents = {cotangents[0], cotangents[1]},
+                 .gradient = gradient,
+                 .mode = mode};
+    if (outputs != NULL) {
+        r.outputs[0] = outputs[0];
+        r.outputs[1] = outputs[1];
+    }
+    return run(s, &r, err);
+}
+
+status ox_session_embed(assay_session *s, const float *raw, size_t n, const ox_layer *layer, float *output,
+                        error *err) {
+    request r = {.kind = EMBED, .raw = raw, .n = n, .layer = layer, .embedding = output};
+    return run(s, &r, err);
 }

@@ -23,9 +23,14 @@ struct assay_session {
     bool unpadded;
     ox_cached_plan plans[OX_MAX_PLANS]; /* least recently used goes first */
     uint64_t clock;
+    /* Further threads take whole tiles, so they change no bit. Each has a session of its own for its plans. */
+    assay_session **helpers;
+    uint32_t n_helpers;
 };
 
-assay_session *ox_session_open(const assay_model *m, uint32_t tile, bool unpadded);
+#define OX_MAX_THREADS 256u
+
+assay_session *ox_session_open(const assay_model *m, uint32_t tile, uint32_t n_threads, bool unpadded);
 void ox_session_close(assay_session *s);
 
 /* raw: (n, features). outputs[i]: (n, values of port i) or NULL. */

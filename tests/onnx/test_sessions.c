@@ -13,7 +13,7 @@
 #include "pool.h"
 #include "session.h"
 
-enum { N_THREADS = 3, N = 6, TILE = 4 };
+enum { N_THREADS = 3, N = 9, TILE = 4 };
 
 static float *random_inputs(const rig *r, size_t n) {
     float *x = mem_zalloc(n * r->n_features * sizeof *x);
@@ -38,6 +38,7 @@ typedef struct job {
     const float *x, *c;
     float *out, *g;
     assay_status status;
+    uint32_t n_threads; /* within the session */
 } job;
 
 /* cmocka's asserts belong to the main thread, so statuses are carried home. */
@@ -45,7 +46,7 @@ static void *run_job(void *arg) {
     job *j = arg;
     const assay_vjp *v = j->r->api->capability(j->r->model, ASSAY_VJP_1);
     assay_session *s = NULL;
-    assay_session_args a = {.struct_size = sizeof a, .tile = TILE, .n_threads = 1};
+    assay_session_args a = {.struct_size = sizeof a, .tile = TILE, .n_threads = j->n_threads};
     j->status = j->r->api->session_open(j->r->model, &a, &s, NULL);
     for (int repeat = 0; repeat < 2 && j->status == ASSAY_OK; repeat++) {
         assay_tensor in = rig_tensor(&j->r->in, j->x, N), g = rig_tensor(&j->r->in, j->g, N);
@@ -67,7 +68,8 @@ static void parallel(const char *name) {
     job jobs[N_THREADS + 1];
     pthread_t threads[N_THREADS];
     for (int t = 0; t <= N_THREADS; t++) {
-        jobs[t] = (job){&r, x, c, mem_zalloc(N * r.n_outputs * 4), mem_zalloc(N * r.n_features * 4), ASSAY_OK};
+        float *out = mem_zalloc(N * r.n_outputs * 4), *g = mem_zalloc(N * r.n_features * 4);
+        jobs[t] = (job){&r, x, c, out, g, ASSAY_OK, t == N_THREADS ? 1 : 1 + (uint32_t)t % 3};
     }
     (void)run_job(&jobs[N_THREADS]);
     for (int t = 0; t < N_THREADS; t++) {
