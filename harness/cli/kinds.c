@@ -5,6 +5,7 @@
 
 #include "data/reader.h"
 #include "metrics/metric.h"
+#include "reports/renderer.h"
 #include "reports/section.h"
 #include "suites/suites.h"
 
@@ -19,12 +20,14 @@ KIND_AT(suite)
 KIND_AT(metric)
 KIND_AT(reader)
 KIND_AT(section)
+KIND_AT(renderer)
 
 static const kind kinds[] = {
     {"suites", suite_info_at},
     {"metrics", metric_info_at},
     {"readers", reader_info_at},
     {"sections", section_info_at},
+    {"renderers", renderer_info_at},
 };
 
 const kind *kind_all(size_t *n) {
