@@ -232,6 +232,7 @@ static digest_value item_key(const plan *p, const plan_item *it) {
     digest_field_str(k, "plugin_version", m->plugin_version);
     digest_field_u64(k, "abi", ASSAY_ABI_VERSION);
     digest_field(k, "dataset", d->data->sha256.bytes, DIGEST_BYTES);
+    digest_field_str(k, "dataset_id", d->config->id); /* an item belongs to one dataset, whatever else equals it */
     digest_field_str(k, "split", d->data->split == NULL ? "" : d->data->split);
     digest_value iv = index_digest(it->index, it->n_index);
     digest_field(k, "index", iv.bytes, DIGEST_BYTES);

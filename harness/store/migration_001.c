@@ -22,8 +22,9 @@ const char *const store_migration_001[] = {
     "CREATE TABLE plugin (plugin_id INTEGER PRIMARY KEY, so_sha256 TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
     " version TEXT NOT NULL, abi INTEGER NOT NULL) STRICT",
 
-    "CREATE TABLE dataset (dataset_id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
-    " split TEXT NOT NULL, n INTEGER NOT NULL, " JSON_COLUMN("json") ") STRICT",
+    /* one content may be known by several ids of a manifest, each with results of its own */
+    "CREATE TABLE dataset (dataset_id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, name TEXT NOT NULL,"
+    " split TEXT NOT NULL, n INTEGER NOT NULL, " JSON_COLUMN("json") ", UNIQUE (sha256, name, split)) STRICT",
 
     "CREATE TABLE suite (suite_id INTEGER PRIMARY KEY, spec_sha256 TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
     " version INTEGER NOT NULL, " JSON_COLUMN("params_json") ") STRICT",

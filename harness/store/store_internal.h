@@ -32,7 +32,7 @@
     X(PUT_MODEL, "INSERT INTO model(key_sha256, sha256, name, format, size_bytes, json) VALUES (?,?,?,?,?,?)")         \
     X(FIND_PLUGIN, "SELECT plugin_id FROM plugin WHERE so_sha256 = ?1")                                                \
     X(PUT_PLUGIN, "INSERT INTO plugin(so_sha256, name, version, abi) VALUES (?,?,?,?)")                                \
-    X(FIND_DATASET, "SELECT dataset_id FROM dataset WHERE sha256 = ?1")                                                \
+    X(FIND_DATASET, "SELECT dataset_id FROM dataset WHERE sha256 = ?1 AND name = ?2 AND split = ?3")                   \
     X(PUT_DATASET, "INSERT INTO dataset(sha256, name, split, n, json) VALUES (?,?,?,?,?)")                             \
     X(SET_DATASET_JSON, "UPDATE dataset SET json = ?2 WHERE dataset_id = ?1 AND json <> ?2")                           \
     X(FIND_SUITE, "SELECT suite_id FROM suite WHERE spec_sha256 = ?1")                                                 \

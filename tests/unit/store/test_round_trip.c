@@ -409,6 +409,26 @@ static void digests(void **state) {
     assert_string_not_equal(results[0], results[2]);
 }
 
+/* Two names of one content are two datasets; the same name again is the same one. */
+static void datasets_of_one_content(void **state) {
+    fixture_ids id;
+    char h[DIGEST_HEX];
+    int64_t again = 0, other_name = 0, other_split = 0;
+    store *s = open_new(state, &id);
+    store_dataset d = {.sha256 = hash("dataset", h), .name = "digits", .split = "test", .n = 1000, .json = "{}"};
+    ok(store_put_dataset(s, &d, &again, &err));
+    assert_int_equal(again, id.dataset);
+    d.name = "numerals";
+    ok(store_put_dataset(s, &d, &other_name, &err));
+    d.split = "valid";
+    ok(store_put_dataset(s, &d, &other_split, &err));
+    assert_int_not_equal(other_name, id.dataset);
+    assert_int_not_equal(other_split, other_name);
+    d.sha256 = "";
+    refuses(store_put_dataset(s, &d, &again, &err), STATUS_INTERNAL, "natural key");
+    store_close(s);
+}
+
 /* The layout of docs/STORE.md, as an independent program understands it (tests/golden/store/make_digests.py). */
 static void digests_follow_the_documentation(void **state) {
     fixture_ids id;
@@ -447,6 +467,7 @@ int main(void) {
         T(ambiguous_prefix_is_refused),
         T(digests),
         T(digests_follow_the_documentation),
+        T(datasets_of_one_content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
