@@ -10,6 +10,10 @@
 #include "reports/renderer.h"
 
 static json_t *text(const char *s) {
+    json_t *as_it_is = json_string(s == NULL ? "" : s); /* NULL: not UTF-8 */
+    if (as_it_is != NULL) {
+        return as_it_is;
+    }
     arena a = {0};
     json_t *v = json_string(doc_utf8(&a, s));
     arena_free(&a);
