@@ -5,14 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+/* As they stand in a worker's environment; names behind the '='. */
 static const struct {
     const char *name, *openblas, *onednn;
 } levels[] = {
-    [CPU_BASELINE] = {"baseline", NULL, "SSE41"},
-    [CPU_AVX2] = {"avx2", "HASWELL", "AVX2"},
-    [CPU_AVX512] = {"avx512", "SKYLAKEX", "AVX512_CORE"},
-    [CPU_AVX512_VNNI] = {"avx512_vnni", "SKYLAKEX", "AVX512_CORE_VNNI"},
+    [CPU_BASELINE] = {"baseline", "OPENBLAS_CORETYPE=PRESCOTT", "ONEDNN_MAX_CPU_ISA=SSE41"},
+    [CPU_AVX2] = {"avx2", "OPENBLAS_CORETYPE=HASWELL", "ONEDNN_MAX_CPU_ISA=AVX2"},
+    [CPU_AVX512] = {"avx512", "OPENBLAS_CORETYPE=SKYLAKEX", "ONEDNN_MAX_CPU_ISA=AVX512_CORE"},
+    [CPU_AVX512_VNNI] = {"avx512_vnni", "OPENBLAS_CORETYPE=SKYLAKEX", "ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI"},
 };
+
+#if defined(__x86_64__)
+#define CPU_HAS_LEVELS 1
+#else
+#define CPU_HAS_LEVELS 0 /* elsewhere the libraries choose for themselves */
+#endif
 
 cpu_isa cpu_detect(void) {
 #if defined(__x86_64__)
@@ -47,43 +54,21 @@ const char *cpu_isa_name(cpu_isa isa) {
 }
 
 const char *cpu_openblas_core(cpu_isa isa) {
-    return levels[isa].openblas;
+    return CPU_HAS_LEVELS ? strchr(levels[isa].openblas, '=') + 1 : NULL;
 }
 
 const char *cpu_onednn_isa(cpu_isa isa) {
-#if defined(__x86_64__)
-    return levels[isa].onednn;
-#else
-    (void)isa;
-    return NULL;
-#endif
+    return CPU_HAS_LEVELS ? strchr(levels[isa].onednn, '=') + 1 : NULL;
 }
 
 size_t cpu_worker_env(cpu_isa isa, const char *env[CPU_ENV_MAX]) {
-    static const char *const core[] = {
-        [CPU_BASELINE] = NULL,
-        [CPU_AVX2] = "OPENBLAS_CORETYPE=HASWELL",
-        [CPU_AVX512] = "OPENBLAS_CORETYPE=SKYLAKEX",
-        [CPU_AVX512_VNNI] = "OPENBLAS_CORETYPE=SKYLAKEX",
-    };
-    static const char *const dnn[] = {
-        [CPU_BASELINE] = "ONEDNN_MAX_CPU_ISA=SSE41",
-        [CPU_AVX2] = "ONEDNN_MAX_CPU_ISA=AVX2",
-        [CPU_AVX512] = "ONEDNN_MAX_CPU_ISA=AVX512_CORE",
-        [CPU_AVX512_VNNI] = "ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI",
-    };
     size_t n = 0;
     env[n++] = "OMP_NUM_THREADS=1";
     env[n++] = "OPENBLAS_NUM_THREADS=1";
-#if defined(__x86_64__)
-    if (core[isa] != NULL) {
-        env[n++] = core[isa];
+    if (CPU_HAS_LEVELS) {
+        env[n++] = levels[isa].openblas;
+        env[n++] = levels[isa].onednn;
     }
-    env[n++] = dnn[isa];
-#else
-    (void)core;
-    (void)dnn;
-#endif
     return n;
 }
 
