@@ -63,6 +63,15 @@ static void add_remarks(const compare_result *r, report_doc *doc) {
         doc_notice(doc, "%s: %lld examples are common to both; the baseline has %lld, the model %lld.", r->model_b,
                    (long long)r->n_pair, (long long)r->n_a, (long long)r->n_b);
     }
+    if (r->n_missing_a > 0 || r->n_missing_b > 0) {
+        doc_notice(doc,
+                   "%s: planned examples without a result (items failed or unfinished): baseline %lld, model %lld.",
+                   r->model_b, (long long)r->n_missing_a, (long long)r->n_missing_b);
+    }
+    if (r->n_doubtful_a > 0 || r->n_doubtful_b > 0) {
+        doc_notice(doc, "%s: rests on UNTRUSTWORTHY items: baseline %lld, model %lld.", r->model_b,
+                   (long long)r->n_doubtful_a, (long long)r->n_doubtful_b);
+    }
     if (r->allowed[0] != '\0') {
         doc_notice(doc, "%s: allowed to differ: %s", r->model_b, r->allowed);
     }
@@ -124,10 +133,11 @@ void compare_view(const compare_set *set, bool details, report_doc *doc) {
     for (size_t i = 0; i < set->n_unmatched; i++) {
         doc_notice(doc, "Nothing to compare with: %s", set->unmatched[i]);
     }
-    if (set->n > 0) {
+    const size_t family = compare_family(set);
+    if (family > 0) {
         doc_text(doc,
                  "Difference = accuracy minus baseline accuracy over the common examples, with Tango's %.0f %% score "
                  "interval; p: exact McNemar test; Holm over %zu comparison%s, which decides the verdict.",
-                 set->v[0].level * 100, set->n, set->n == 1 ? "" : "s");
+                 set->v[0].level * 100, family, family == 1 ? "" : "s");
     }
 }

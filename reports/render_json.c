@@ -199,6 +199,13 @@ static json_t *side(const char *run, const char *model, const char *sha256, int6
     return o;
 }
 
+static json_t *pair(int64_t baseline, int64_t candidate) {
+    json_t *list = json_array();
+    push(list, count(baseline));
+    push(list, count(candidate));
+    return list;
+}
+
 static json_t *comparison_json(const compare_result *r) {
     json_t *o = json_object();
     put_text(o, "dataset", r->dataset);
@@ -207,6 +214,8 @@ static json_t *comparison_json(const compare_result *r) {
     put(o, "baseline", side(r->run_a, r->model_a, r->model_sha256_a, r->n_a, r->accuracy_a, r->accuracy_a_ci));
     put(o, "candidate", side(r->run_b, r->model_b, r->model_sha256_b, r->n_b, r->accuracy_b, r->accuracy_b_ci));
     put(o, "n_pair", count(r->n_pair));
+    put(o, "n_missing", pair(r->n_missing_a, r->n_missing_b));
+    put(o, "n_untrustworthy_items", pair(r->n_doubtful_a, r->n_doubtful_b));
     put(o, "difference", number(r->difference));
     put(o, "difference_interval", range(r->difference_ci));
     put(o, "level", number(r->level));

@@ -133,6 +133,10 @@ static int64_t count_labelled(const store_columns *c) {
     return n;
 }
 
+static int64_t count_missing(const store_columns *c) {
+    return c->n < c->n_expected ? (int64_t)(c->n_expected - c->n) : 0;
+}
+
 static void count_pair(const store_columns *a, size_t i, const store_columns *b, size_t j, compare_flip *flips,
                        compare_result *out) {
     const bool right_a = metric_is_correct(a->label[i], a->pred[i], a->flags[i]);
@@ -218,6 +222,10 @@ status compare_groups(store *s, const store_run_row *run_a, const store_group *g
     if (st == STATUS_OK) {
         out->n_a = count_labelled(&ca);
         out->n_b = count_labelled(&cb);
+        out->n_missing_a = count_missing(&ca);
+        out->n_missing_b = count_missing(&cb);
+        out->n_doubtful_a = ga->n_outcome[OUTCOME_UNTRUSTWORTHY];
+        out->n_doubtful_b = gb->n_outcome[OUTCOME_UNTRUSTWORTHY];
         st = pair_up(&ca, &cb, flips, out, err);
     }
     if (st == STATUS_OK) {
@@ -240,6 +248,14 @@ compare_verdict compare_verdict_of(const compare_result *r) {
 const char *compare_verdict_name(compare_verdict v) {
     static const char *const names[] = {"no common examples", "improved", "regressed", "no difference detected"};
     return names[v];
+}
+
+size_t compare_family(const compare_set *set) {
+    size_t n = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        n += set->v[i].n_pair > 0 ? 1 : 0;
+    }
+    return n;
 }
 
 /* ---- references --------------------------------------------------------------------------------- */

@@ -28,6 +28,8 @@ typedef struct compare_result {
     const char *dataset, *suite;
     bool limited;                          /* either run was */
     int64_t n_a, n_b, n_pair;              /* labelled examples of each side and in both */
+    int64_t n_missing_a, n_missing_b;      /* planned examples without a result: failed or unfinished items */
+    int64_t n_doubtful_a, n_doubtful_b;    /* items with outcome UNTRUSTWORTHY: their examples count */
     int64_t n_right_a, n_right_b;          /* among the pairs */
     double accuracy_a, accuracy_b;         /* over the pairs; NaN without pairs */
     interval accuracy_a_ci, accuracy_b_ci; /* Wilson */
@@ -75,6 +77,8 @@ status compare_refs(store *s, const compare_ref *ref_a, const compare_ref *ref_b
 /* `compare A B [C ...]`: each of the others against the first, Holm over all of them. */
 status compare_texts(store *s, const char *const *refs, size_t n_refs, const compare_options *o, arena *a,
                      compare_set *out, error *err);
+/* How many comparisons Holm's adjustment is over: those with pairs. */
+size_t compare_family(const compare_set *set);
 /* Within one run, every model that is a variant of another against that one. */
 status compare_variants(store *s, const store_run_row *run, const compare_options *o, arena *a, compare_set *out,
                         error *err);

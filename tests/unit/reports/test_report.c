@@ -163,6 +163,34 @@ static void summary(void **state) {
     strbuf_free(&b);
 }
 
+/* What is missing or doubtful stands beside the comparison, and only tests that were made are counted. */
+static void partial(void **state) {
+    fx *f = *state;
+    const int64_t run = fx_run(f, "partial", 3, false);
+    static const char *const model[] = {"base", "cand", "none"};
+    for (int k = 0; k < 3; k++) {
+        const char *of = k == 0 ? "" : "base";
+        fx_add(f, run,
+               &(fx_item){.model = model[k],
+                          .variant_of = of,
+                          .dataset = "d",
+                          .n = 20,
+                          .end = k == 2 ? OUTCOME_CRASHED : OUTCOME_NONE});
+        fx_add(f, run,
+               &(fx_item){
+                   .model = model[k], .variant_of = of, .dataset = "d", .n = 7, .first = 20, .end = OUTCOME_TIMEOUT});
+    }
+    fx_judge(f, run);
+    fx_end(f, run);
+    char *text = render(f, run, "md");
+    must_hold(text, "cand: planned examples without a result (items failed or unfinished): baseline 7, model 7.");
+    must_hold(text, "Holm over 1 comparison,");
+    free(text);
+    text = render(f, run, "json");
+    must_hold(text, "\"n_missing\": [\n        7,\n        27\n      ]");
+    free(text);
+}
+
 static void comparison(void **state) {
     fx *f = *state;
     (void)sample(f, false);
@@ -191,6 +219,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(json, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(empty, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(summary, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(partial, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(comparison, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,31 @@ static void other_shards(void **state) {
     arena_free(&a);
 }
 
+/* Both sides lack the same examples: nothing differs, and still it is said. */
+static void missing(void **state) {
+    fx *f = *state;
+    arena a = {0};
+    const int64_t run = fx_run(f, "r", 1, false);
+    for (int k = 0; k < 2; k++) {
+        const char *model = k == 0 ? "base" : "cand";
+        fx_add(f, run, &(fx_item){.model = model, .dataset = "d", .n = 30});
+        fx_add(f, run, &(fx_item){.model = model, .dataset = "d", .n = 20, .first = 30, .end = OUTCOME_TIMEOUT});
+    }
+    fx_add(f, run, &(fx_item){.model = "cand", .dataset = "d", .n = 5, .first = 50, .end = OUTCOME_UNTRUSTWORTHY});
+    fx_add(f, run, &(fx_item){.model = "none", .dataset = "d", .n = 50, .end = OUTCOME_CRASHED});
+    static const char *const index[] = {"index_sha256", NULL};
+    const compare_options o = {.allow_differ = index};
+    compare_set set = {0};
+    FX_OK(compare_texts(f->s, (const char *const[]){"base", "cand", "none"}, 3, &o, &a, &set, &err));
+    assert_int_equal(set.n, 2);
+    assert_true(set.v[0].n_a == 30 && set.v[0].n_b == 30 && set.v[0].n_pair == 30);
+    assert_true(set.v[0].n_missing_a == 20 && set.v[0].n_missing_b == 25);
+    assert_true(set.v[0].n_doubtful_a == 0 && set.v[0].n_doubtful_b == 1);
+    assert_int_equal(compare_verdict_of(&set.v[1]), COMPARE_NO_DATA);
+    assert_int_equal(compare_family(&set), 1); /* without pairs there is no test */
+    arena_free(&a);
+}
+
 static void references(void **state) {
     fx *f = *state;
     arena a = {0};
@@ -156,6 +181,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(pairs, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(refusals, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(other_shards, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(missing, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(references, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(families, fx_setup, fx_teardown),
     };
