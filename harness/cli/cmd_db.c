@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "cli/cli.h"
 #include "cli/finish.h"
 #include "store/store.h"
@@ -81,8 +82,11 @@ static status backup(const cli_args *args, const char *path, error *err) {
 static status prune(const cli_args *args, const char *path, arena *mem, error *err) {
     int64_t keep = -1;
     TRY(cli_int(args, "keep", 0, 1 << 30, &keep, err));
-    if (keep < 0 && args->n < 2) {
+    if ((keep < 0) == (args->n < 2)) {
         return error_set(err, STATUS_USAGE, "usage: assay db prune --keep N | RUN... [--dry-run]");
+    }
+    if (!io_exists(path)) { /* opening for writing would make one */
+        return error_set(err, STATUS_IO, "%s: %s", path, strerror(ENOENT));
     }
     store *s = NULL;
     TRY(cli_open_store_for_writing(path, &s, err));

@@ -218,7 +218,7 @@ static status choose_runs(store *s, int64_t keep, const int64_t *run_ids, size_t
     TRY(store_sql_exec(s, "DELETE FROM temp.prune_item", err));
     sqlite3_stmt *q = NULL;
     bool row;
-    const char *sql = n_run_ids > 0 ? "INSERT OR IGNORE INTO temp.prune_run SELECT run_id FROM run WHERE run_id = ?1"
+    const char *sql = n_run_ids > 0 ? "INSERT OR REPLACE INTO temp.prune_run SELECT run_id FROM run WHERE run_id = ?1"
                                     : "INSERT INTO temp.prune_run SELECT run_id FROM run"
                                       " ORDER BY started_at DESC, run_id DESC LIMIT -1 OFFSET ?1";
     TRY(store_sql_prepare(s, sql, &q, err));

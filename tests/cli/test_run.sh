@@ -68,6 +68,11 @@ expect 2 "$ASSAY" db export "run; DROP TABLE run" --store s.db
 expect 0 "$ASSAY" db backup copy.db --store s.db
 expect 0 "$ASSAY" db check --store copy.db
 expect 0 "$ASSAY" db prune --keep 1 --dry-run --store s.db
+expect 0 "$ASSAY" db prune few few --dry-run --store s.db
+says out.txt "would delete 1 runs, 3 items, 300 observations"
+expect 2 "$ASSAY" db prune --keep 1 first --store s.db
+expect 6 "$ASSAY" db prune --keep 1 --store no.db
+[ ! -e no.db ] || fail "prune made a store"
 expect 0 "$ASSAY" db prune --keep 1 --store s.db
 expect 0 "$ASSAY" db check --store s.db
 
