@@ -96,10 +96,16 @@ static int by_text(const void *x, const void *y) {
     return strcmp(*a, *b);
 }
 
-/* '\', ',' and '=' are escaped by '\', so that a slice can be taken apart again. */
+static const char no_prediction[] = "(none)";
+
+/* '\', ',' and '=' are escaped by '\', so that a slice can be taken apart again; and so is the beginning of a class
+ * that is called like the lack of a prediction. */
 static char *escaped(arena *a, const char *s) {
-    char *out = arena_alloc(a, 2 * strlen(s) + 1);
+    char *out = arena_alloc(a, 2 * strlen(s) + 2);
     char *o = out;
+    if (strcmp(s, no_prediction) == 0) {
+        *o++ = '\\';
+    }
     for (; *s != '\0'; s++) {
         if (*s == '\\' || *s == ',' || *s == '=') {
             *o++ = '\\';
@@ -134,7 +140,7 @@ static void name_classes(work *w) {
 }
 
 static const char *name_of(const work *w, int32_t id) {
-    return id < 0 ? "(none)" : w->names[class_of(w, id) - w->classes];
+    return id < 0 ? no_prediction : w->names[class_of(w, id) - w->classes];
 }
 
 static void emit_zero(const metric_sink *sink, const char *name, const char *slice, double level, const char *reason) {

@@ -28,10 +28,13 @@ typedef struct class_row {
     size_t position;
 } class_row;
 
-/* Lowest recall first; equal ones in the store's order. */
+/* Lowest recall first; equal ones in the store's order; last the classes without examples, whose 0 says nothing. */
 static int by_recall(const void *x, const void *y) {
     const class_row *a = x;
     const class_row *b = y;
+    if ((a->recall->n == 0) != (b->recall->n == 0)) {
+        return a->recall->n == 0 ? 1 : -1;
+    }
     if (a->recall->value != b->recall->value) {
         return a->recall->value < b->recall->value ? -1 : 1;
     }
@@ -94,9 +97,10 @@ static bool read_pair(const store_metric *m, size_t position, pair_row *out, are
     if (strncmp(rest, "pred=", 5) != 0) {
         return false;
     }
-    const char *pred = unescape(rest + 5, &rest, a);
-    *out = (pair_row){m, label, pred, position};
-    return strcmp(label, pred) != 0;
+    const char *own = arena_strndup(a, m->slice + 5, (size_t)(rest - 1 - (m->slice + 5)));
+    const bool diagonal = strcmp(own, rest + 5) == 0; /* as written: "\\(none)" is a class, "(none)" no prediction */
+    *out = (pair_row){m, label, unescape(rest + 5, &rest, a), position};
+    return !diagonal;
 }
 
 static void add_pairs(const report_group *r, report_doc *doc, arena *a) {

@@ -191,6 +191,27 @@ static void partial(void **state) {
     free(text);
 }
 
+/* Classes without examples come last, and a class may be called like the lack of a prediction. */
+static void class_order(void **state) {
+    fx *f = *state;
+    const int64_t run = fx_run(f, "order", 4, false);
+    fx_add(f, run,
+           &(fx_item){.model = "m",
+                      .dataset = "d",
+                      .class_names_json = "[\"(none)\",\"absent\",\"c\",\"d\"]",
+                      .n = 1,
+                      .wrong_every = 1});
+    fx_judge(f, run);
+    fx_end(f, run);
+    char *text = render(f, run, "terminal");
+    must_hold(text, "(none)  1");
+    assert_true(strstr(text, "(none)  1") < strstr(text, "absent  0"));
+    free(text);
+    text = render(f, run, "json");
+    must_hold(text, "true=\\\\(none),pred=absent");
+    free(text);
+}
+
 static void comparison(void **state) {
     fx *f = *state;
     (void)sample(f, false);
@@ -220,6 +241,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(empty, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(summary, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(partial, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(class_order, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(comparison, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
