@@ -157,7 +157,7 @@ const char *const store_migration_001[] = {
     " UNION ALL SELECT 4, 'UNTRUSTWORTHY' UNION ALL SELECT 5, 'CRASHED' UNION ALL SELECT 6, 'TIMEOUT'"
     " UNION ALL SELECT 7, 'UNFINISHED') w ORDER BY r.run_id, w.k",
 
-    "CREATE VIEW v_leaderboard AS SELECT run_id, run_uid, run_label, dataset, suite, condition, name,"
+    "CREATE VIEW v_leaderboard AS SELECT run_id, run_uid, run_label, limited, dataset, suite, condition, name,"
     " rank() OVER (PARTITION BY run_id, dataset, suite, condition, metric, name"
     " ORDER BY CASE better WHEN 'higher' THEN -value ELSE value END) AS rank, model, value, lo, hi, n, better"
     " FROM v_metric WHERE slice = '' AND better <> 'none' AND value IS NOT NULL",
