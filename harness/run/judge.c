@@ -70,16 +70,22 @@ static const char *const *class_names(arena *a, const json_t *dataset, size_t *n
     return names;
 }
 
+/* Two plug-ins may open one file, the one for its logits and the other for its probabilities. */
+static const json_t *model_fact(const json_t *model, const char *plugin_sha256, const char *key) {
+    const json_t *own = json_object_get(json_object_get(json_object_get(model, "plugins"), plugin_sha256), key);
+    return own != NULL ? own : json_object_get(model, key);
+}
+
 static void load_facts(judging *j, columns *c) {
     json_error_t ignored;
     json_t *dataset = json_loads(j->g->dataset_json, JSON_REJECT_DUPLICATES, &ignored);
     json_t *model = json_loads(j->g->model_json, JSON_REJECT_DUPLICATES, &ignored);
     if (c->n_classes == 0) { /* no logits: the model may still say how many outputs it has */
-        const json_int_t n = json_integer_value(json_object_get(model, "n_classes"));
+        const json_int_t n = json_integer_value(model_fact(model, j->g->plugin_sha256, "n_classes"));
         c->n_classes = n > 0 && n <= (1 << 20) ? (size_t)n : 0;
     }
     c->class_names = class_names(j->a, dataset, &c->n_classes);
-    c->probabilities = json_is_true(json_object_get(model, "probabilities"));
+    c->probabilities = json_is_true(model_fact(model, j->g->plugin_sha256, "probabilities"));
     json_decref(dataset);
     json_decref(model);
 }

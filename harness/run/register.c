@@ -218,6 +218,10 @@ status registered_facts(registered *r, const plan *p, store *s, size_t i_model, 
     arena a = {0};
     json_t *o = model_facts_json(&p->models[i_model]);
     (void)json_object_update(o, facts);
+    json_t *own = json_object(); /* what another plug-in may say otherwise of the same file */
+    (void)json_object_set(own, "n_classes", json_object_get(facts, "n_classes"));
+    (void)json_object_set(own, "probabilities", json_object_get(facts, "probabilities"));
+    (void)json_object_set_new(o, "plugins", json_pack("{s:o}", hex_of(&a, &p->models[i_model].plugin_sha256), own));
     json_decref(facts);
     r->has_facts[i_model] = true;
     status st = store_set_model_json(s, r->model[i_model], dump(&a, o), err);

@@ -95,7 +95,8 @@ status store_item_reset(store *s, int64_t item_id,
 status store_run_item(store *s, int64_t run_id, int64_t item_id, const char *model_name, bool reused, error *err);
 /* What the run's config says of a model besides the model itself. variant_of: "" or NULL = none. */
 status store_run_model(store *s, int64_t run_id, const char *model_name, const char *variant_of, error *err);
-/* Replaces the facts of a model (what it says of itself is known only once a worker has opened it). */
+/* Replaces the facts of a model (what it says of itself is known only once a worker has opened it), except for those of
+ * other plug-ins, which stand under "plugins". */
 status store_set_model_json(store *s, int64_t model_id, const char *json, error *err);
 /* Rows of the item that have any of these OBS_* flags. */
 status store_item_count_flag(store *s, int64_t item_id, uint32_t flags, int64_t *n, error *err);
@@ -148,8 +149,8 @@ status store_run_get(store *s, const char *ref, arena *a, store_run_row *out, er
 
 /* One (model, dataset, suite) of a run: what is judged, reported and compared as a unit. */
 typedef struct store_group {
-    const char *model_name, *model_sha256, *model_json, *plugin, *plugin_version, *dataset, *dataset_sha256,
-        *dataset_json, *split, *suite;
+    const char *model_name, *model_sha256, *model_json, *plugin, *plugin_version, *plugin_sha256, *dataset,
+        *dataset_sha256, *dataset_json, *split, *suite;
     int64_t model_size_bytes, dataset_n, model_id, dataset_id, suite_id, suite_version;
     const char *suite_params_json;
     /* One digest over the comparability keys of the items in order, and the JSON behind the first of them (field ->

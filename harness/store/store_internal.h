@@ -62,7 +62,9 @@
                     " ON CONFLICT DO UPDATE SET reused = excluded.reused")                                             \
     X(PUT_RUN_MODEL, "INSERT INTO run_model(run_id, model_name, variant_of) VALUES (?1,?2,?3)"                         \
                      " ON CONFLICT DO UPDATE SET variant_of = excluded.variant_of")                                    \
-    X(SET_MODEL_JSON, "UPDATE model SET json = ?2 WHERE model_id = ?1")                                                \
+    X(SET_MODEL_JSON, "UPDATE model SET json = CASE json_type(json, '$.plugins') WHEN 'object' THEN"                   \
+                      " json_patch(json_object('plugins', json_extract(json, '$.plugins')), ?2) ELSE ?2 END"           \
+                      " WHERE model_id = ?1")                                                                          \
     X(COUNT_FLAG, "SELECT count(*) FROM observation WHERE item_id = ?1 AND (flags & ?2) <> 0")                         \
     X(EXAMPLES, "SELECT i_example FROM observation WHERE item_id = ?1 GROUP BY i_example"                              \
                 " HAVING count(*) >= (SELECT n_conditions * n_repeats FROM item WHERE item_id = ?1)"                   \

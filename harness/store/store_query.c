@@ -153,7 +153,8 @@ status store_run_get(store *s, const char *ref, arena *a, store_run_row *out, er
 static const char group_sql[] =
     "SELECT ri.model_name, m.sha256, m.json, p.name, p.version, d.name, d.sha256, d.json, d.split, s.name,"
     " m.size_bytes, d.n, i.model_id, i.dataset_id, i.suite_id, s.version, s.params_json, i.comparability_key,"
-    " i.comparability_json, i.n_expected, i.outcome, i.reason, rm.variant_of"
+    " i.comparability_json, i.n_expected, i.outcome, i.reason, rm.variant_of,"
+    " p.so_sha256"
     " FROM run_item ri JOIN item i ON i.item_id = ri.item_id JOIN model m ON m.model_id = i.model_id"
     " JOIN plugin p ON p.plugin_id = i.plugin_id JOIN dataset d ON d.dataset_id = i.dataset_id"
     " JOIN suite s ON s.suite_id = i.suite_id"
@@ -181,6 +182,7 @@ static void group_start(sqlite3_stmt *q, arena *a, store_group *g) {
     g->suite_params_json = store_column_text(q, 16, a);
     g->comparability_json = store_column_text(q, 18, a);
     g->variant_of = store_column_text(q, 22, a);
+    g->plugin_sha256 = store_column_text(q, 23, a);
 }
 
 static bool group_continues(const store_group *g, sqlite3_stmt *q) {

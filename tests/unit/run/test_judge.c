@@ -108,12 +108,42 @@ static void probabilities(void **state) {
     arena_free(&a);
 }
 
+/* Another plug-in gave probabilities for the same file later: this one's outputs are still logits. */
+static void two_plugins(void **state) {
+    fx *f = *state;
+    char h[DIGEST_HEX];
+    char text[256];
+    const int64_t run = fx_run(f, "r", 1, false);
+    fx_add(f, run, &(fx_item){.model = "m", .dataset = "d", .n = 20});
+    arena a = {0};
+    store_group *g = NULL;
+    store_metric *v = NULL;
+    size_t n = 0;
+    FX_OK(store_groups(f->s, run, &a, &g, &n, &err));
+    (void)snprintf(text, sizeof text, "{\"probabilities\":false,\"plugins\":{\"%s\":{\"probabilities\":false}}}",
+                   fx_hash("p", h));
+    FX_OK(store_set_model_json(f->s, g->model_id, text, &err));
+    FX_OK(store_set_model_json(f->s, g->model_id,
+                               "{\"probabilities\":true,\"plugins\":{\"x\":{\"probabilities\":true}}}", &err));
+    FX_OK(store_groups(f->s, run, &a, &g, &n, &err));
+    (void)snprintf(text, sizeof text,
+                   "{\"plugins\":{\"%s\":{\"probabilities\":false},\"x\":{\"probabilities\":true}},"
+                   "\"probabilities\":true}",
+                   h);
+    assert_string_equal(g->model_json, text);
+    fx_judge(f, run);
+    FX_OK(store_metrics(f->s, run, &a, &v, &n, &err));
+    assert_true(find(v, n, "m", "log-loss{clip=0,from=logits}", "")->value > 0);
+    arena_free(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rows, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(skipped, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(parameters, fx_setup, fx_teardown),
         cmocka_unit_test_setup_teardown(probabilities, fx_setup, fx_teardown),
+        cmocka_unit_test_setup_teardown(two_plugins, fx_setup, fx_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
