@@ -23,11 +23,8 @@ KIND_AT(section)
 KIND_AT(renderer)
 
 static const kind kinds[] = {
-    {"suites", suite_info_at},
-    {"metrics", metric_info_at},
-    {"readers", reader_info_at},
-    {"sections", section_info_at},
-    {"renderers", renderer_info_at},
+    {"suites", suite_info_at},     {"metrics", metric_info_at},     {"readers", reader_info_at},
+    {"sections", section_info_at}, {"renderers", renderer_info_at},
 };
 
 const kind *kind_all(size_t *n) {
