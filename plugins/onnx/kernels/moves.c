@@ -239,7 +239,7 @@ status ox_list_read(const ox_node *n, const char *attr, size_t input, ox_list *l
     if (l->n > sizeof l->v / sizeof l->v[0]) {
         return error_set(err, STATUS_MODEL, "a list of %zu values for at most %d dimensions", l->n, ASSAY_MAX_DIMS);
     }
-    for (size_t i = 0; i < l->n; i++) {
+    for (size_t i = 0; i < l->n && (t != NULL || v != NULL); i++) {
         l->v[i] = t != NULL ? ox_index_at(t, i) : v[i];
     }
     return STATUS_OK;

@@ -53,6 +53,7 @@ static status read_cut(const ox_node *n, cut *c, error *err) {
     const ox_tensor *x = n->in[0];
     bounds b;
     TRY(read_bounds(n, &b, err));
+    *c = (cut){0};
     for (uint32_t d = 0; d < x->n_dims; d++) {
         c->start[d] = 0;
         c->step[d] = 1;
