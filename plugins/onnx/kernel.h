@@ -73,6 +73,8 @@ typedef struct ox_node {
 #define OX_ZERO_GRADIENT 1u /* exact gradient is zero everywhere (QuantizeLinear): vjp honours the mode */
 #define OX_NO_GRADIENT 2u   /* integer or shape output: never asked for a vjp */
 #define OX_KEEPS_BATCH 4u   /* elementwise or per-example: usable under any batch */
+#define OX_READS_SHAPE 8u   /* reads its inputs' shapes alone (Shape, Size): computed while the plan is made */
+#define OX_TAKES_SHAPE 16u  /* its constant inputs only say the output's shape (Reshape, Expand) */
 
 struct ox_kernel {
     const char *op;           /* "Conv"; domain ai.onnx */

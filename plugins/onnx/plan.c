@@ -136,8 +136,8 @@ static status fold_output(builder *b, ox_tensor *t) {
     return STATUS_OK;
 }
 
-/* All inputs are constant: computes the outputs once. */
-static status fold(builder *b, const ox_op *op, ox_node *n) {
+/* Computes the outputs of a node at one batch size. */
+static status fold_one(builder *b, ox_node *n) {
     for (size_t i = 0; i < n->n_out; i++) {
         if (n->out[i] != NULL) {
             TRY(fold_output(b, n->out[i]));
@@ -151,10 +151,81 @@ static status fold(builder *b, const ox_op *op, ox_node *n) {
     for (size_t i = 0; i < n->n_out && s == STATUS_OK; i++) {
         if (n->out[i] != NULL) {
             n->out[i]->is_const = true;
-            b->shadow[op->out[i]] = *n->out[i];
         }
     }
     return s;
+}
+
+static status infer_other(const builder *b, ox_node *n) {
+    if (n->kernel->infer(n, b->err) != STATUS_OK) {
+        (void)error_prefix(b->err, "at batch %" PRId64 ": ", b->other);
+        return STATUS_UNSUPPORTED;
+    }
+    return STATUS_OK;
+}
+
+/* Constants that follow from a shape (Shape -> Gather -> Concat -> Reshape, as exporters write it) may be others at
+ * the other batch size: then they are computed for both, and the shadow has data of its own. */
+static bool depends_on_batch(const builder *b, const ox_tensor *t) {
+    return !b->args->only_this_batch && t->is_const && b->shadow[t - b->p->tensors].data != t->data;
+}
+
+/* (batch, rest) and (other, rest) with the same row everywhere, as a class token that was expanded. */
+static bool same_rows(const builder *b, const ox_tensor *t, const ox_tensor *s) {
+    size_t bytes = ox_dtype_bytes(t->dtype);
+    bool rows = t->n_dims > 0 && t->n_dims == s->n_dims && t->dtype == s->dtype && t->shape[0] == b->args->batch &&
+                s->shape[0] == b->other;
+    for (uint32_t d = 1; d < t->n_dims && rows; d++) {
+        rows = t->shape[d] == s->shape[d];
+        bytes *= (size_t)t->shape[d];
+    }
+    for (int64_t r = 0; rows && r < t->shape[0]; r++) {
+        rows = memcmp((const char *)t->data + (size_t)r * bytes, s->data, bytes) == 0;
+    }
+    for (int64_t r = 1; rows && r < s->shape[0]; r++) {
+        rows = memcmp((const char *)s->data + (size_t)r * bytes, s->data, bytes) == 0;
+    }
+    return rows;
+}
+
+/* All inputs are constant, or only their shapes are read: computes the outputs once, and where they may depend on the
+ * batch, also at the other one. What came out equal is one constant from here on. */
+static status fold(builder *b, const ox_op *op, ox_node *n) {
+    bool both = !b->args->only_this_batch && (n->kernel->flags & OX_READS_SHAPE) != 0;
+    for (size_t i = 0; i < n->n_in; i++) {
+        both = both || (n->in[i] != NULL && depends_on_batch(b, n->in[i]));
+    }
+    TRY(fold_one(b, n));
+    ox_node other = make_node(b, op, b->shadow);
+    if (both) {
+        TRY(infer_other(b, &other));
+        TRY(fold_one(b, &other));
+    }
+    for (size_t i = 0; i < n->n_out; i++) {
+        ox_tensor *t = n->out[i], *s = other.out[i];
+        if (t == NULL) {
+            continue;
+        }
+        if (!both || (ox_same_shape(t, s) && memcmp(t->data, s->data, t->n * ox_dtype_bytes(t->dtype)) == 0)) {
+            *s = *t;
+        } else {
+            t->has_batch = s->has_batch = same_rows(b, t, s);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* What is computed from the number of examples, other than a shape, would make results depend on it. */
+static status check_constants(const builder *b, const ox_node *n) {
+    for (size_t i = 0; i < n->n_in; i++) {
+        const ox_tensor *t = n->in[i];
+        bool shape = i > 0 && (n->kernel->flags & OX_TAKES_SHAPE) != 0;
+        if (t != NULL && depends_on_batch(b, t) && !t->has_batch && !shape) {
+            return error_set(b->err, STATUS_UNSUPPORTED, "\"%s\" depends on the number of examples in a batch",
+                             t->name);
+        }
+    }
+    return STATUS_OK;
 }
 
 /* Does t carry the batch, seen from its shapes at both batches? */
@@ -177,20 +248,13 @@ static status classify(const builder *b, ox_tensor *t, ox_tensor *s) {
     return STATUS_OK;
 }
 
-static status infer_other(const builder *b, ox_node *n) {
-    if (n->kernel->infer(n, b->err) != STATUS_OK) {
-        (void)error_prefix(b->err, "at batch %" PRId64 ": ", b->other);
-        return STATUS_UNSUPPORTED;
-    }
-    return STATUS_OK;
-}
-
 static status infer_node(builder *b, const ox_op *op) {
     ox_node n = make_node(b, op, b->p->tensors);
     TRY(op->kernel->infer(&n, b->err));
-    if (all_constant(&n)) {
+    if (all_constant(&n) || (op->kernel->flags & OX_READS_SHAPE) != 0) {
         return fold(b, op, &n);
     }
+    TRY(check_constants(b, &n));
     if (!b->args->only_this_batch) {
         ox_node other = make_node(b, op, b->shadow);
         TRY(infer_other(b, &other));

@@ -42,6 +42,9 @@ static void moves_by_hand(void **state) {
     EXPECT("Pad 13 | f:Nx2x2 i64:6=0,1,0,0,0,1 f:1=9", 9, 9, 9, 1, 2, 9, 3, 4, 9);
     EXPECT("Pad 2 pads=0,-1,0,1 value=7.0 | f:Nx3", 2, 3, 7);
     EXPECT("GlobalMaxPool 1 | f:Nx2x3", 3, 6);
+    EXPECT("Shape 13 | f:Nx2x3", 1, 2, 3);
+    EXPECT("Shape 15 start=-2 end=9 | f:Nx2x3", 2, 3);
+    EXPECT("Size 13 | f:Nx2x3", 6);
 }
 
 static void every_dtype_moves(void **state) {

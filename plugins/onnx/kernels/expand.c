@@ -70,7 +70,7 @@ static status tile_infer(ox_node *n, error *err) {
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
-                                          .flags = 0,                                                                  \
+                                          .flags = OX_TAKES_SHAPE,                                                     \
                                           .min_in = 2,                                                                 \
                                           .max_in = 2,                                                                 \
                                           .min_out = 1,                                                                \

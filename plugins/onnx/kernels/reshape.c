@@ -115,6 +115,6 @@ static status flatten_infer(ox_node *n, error *err) {
                                           .infer = (fn),                                                               \
                                           .forward = forward,                                                          \
                                           .vjp = vjp}
-SAME_ELEMENTS(reshape, "Reshape", 5, 2, 0, reshape_infer);
+SAME_ELEMENTS(reshape, "Reshape", 5, 2, OX_TAKES_SHAPE, reshape_infer);
 SAME_ELEMENTS(flatten, "Flatten", 1, 1, 0, flatten_infer);
 SAME_ELEMENTS(identity, "Identity", 1, 1, OX_KEEPS_BATCH, ox_infer_same);
