@@ -5,22 +5,32 @@
 
 #include "kernels/conv.h"
 
+/* Work space of a primitive, ours: oneDNN's own belongs to the thread that created the primitive, but a plan may be
+ * made, run and freed by different threads, one after the other. */
+typedef struct scratch {
+    dnnl_memory_t memory; /* NULL: the primitive needs none */
+    void *data;
+} scratch;
+
 /* A value in the model's layout (`user`, whose memory moves with every call) and in oneDNN's (`inner`, ours). */
 typedef struct port {
     dnnl_memory_t user, inner;
     dnnl_primitive_t reorder; /* NULL: the layouts are the same, user is used as it is */
+    scratch work;
     float *data;
 } port;
 
 typedef struct direction {
     dnnl_primitive_desc_t pd;
     dnnl_primitive_t primitive;
+    scratch work;
     port from, to, weights;
 } direction;
 
 struct ox_conv_dnnl {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
+    dnnl_primitive_attr_t attr;  /* scratchpad_mode_user */
     direction forward, backward; /* backward: from dy to dx */
     dnnl_memory_t bias;
     bool want_vjp;
@@ -35,10 +45,30 @@ struct ox_conv_dnnl {
         }                                                                                                              \
     } while (0)
 
+static void scratch_destroy(scratch *s) {
+    (void)dnnl_memory_destroy(s->memory);
+    mem_free(s->data);
+}
+
+static status scratch_create(scratch *s, const_dnnl_primitive_desc_t pd, dnnl_engine_t engine, error *err) {
+    const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    size_t bytes = md == NULL ? 0 : dnnl_memory_desc_get_size(md);
+    if (bytes == 0) {
+        return STATUS_OK;
+    }
+    s->data = mem_try(bytes, 1, "convolution's work space", err);
+    if (s->data == NULL) {
+        return STATUS_MEMORY;
+    }
+    CHECK(dnnl_memory_create(&s->memory, md, engine, s->data));
+    return STATUS_OK;
+}
+
 static void port_destroy(port *p) {
     (void)dnnl_primitive_destroy(p->reorder);
     (void)dnnl_memory_destroy(p->user);
     (void)dnnl_memory_destroy(p->inner);
+    scratch_destroy(&p->work);
     mem_free(p->data);
 }
 
@@ -48,6 +78,7 @@ static void direction_destroy(direction *d) {
     port_destroy(&d->weights);
     (void)dnnl_primitive_destroy(d->primitive);
     (void)dnnl_primitive_desc_destroy(d->pd);
+    scratch_destroy(&d->work);
 }
 
 void ox_conv_dnnl_destroy(ox_conv_dnnl *c) {
@@ -57,6 +88,7 @@ void ox_conv_dnnl_destroy(ox_conv_dnnl *c) {
     direction_destroy(&c->forward);
     direction_destroy(&c->backward);
     (void)dnnl_memory_destroy(c->bias);
+    (void)dnnl_primitive_attr_destroy(c->attr);
     (void)dnnl_stream_destroy(c->stream);
     (void)dnnl_engine_destroy(c->engine);
     mem_free(c);
@@ -104,8 +136,9 @@ static status describe(const ox_conv_shape *s, descs *d, error *err) {
 }
 
 /* to_inner: the user's data are reordered into ours before the primitive; else ours into the user's after it. */
-static status port_create(port *p, dnnl_engine_t engine, const dnnl_memory_desc_t *user,
+static status port_create(port *p, const ox_conv_dnnl *c, const dnnl_memory_desc_t *user,
                           const dnnl_memory_desc_t *inner, bool to_inner, error *err) {
+    dnnl_engine_t engine = c->engine;
     CHECK(dnnl_memory_create(&p->user, user, engine, DNNL_MEMORY_NONE));
     if (dnnl_memory_desc_equal(user, inner) != 0) {
         return STATUS_OK;
@@ -117,11 +150,12 @@ static status port_create(port *p, dnnl_engine_t engine, const dnnl_memory_desc_
     CHECK(dnnl_memory_create(&p->inner, inner, engine, p->data));
     dnnl_primitive_desc_t pd = NULL;
     CHECK(dnnl_reorder_primitive_desc_create(&pd, to_inner ? user : inner, engine, to_inner ? inner : user, engine,
-                                             NULL));
+                                             c->attr));
     dnnl_status_t code = dnnl_primitive_create(&p->reorder, pd);
+    status work = code == dnnl_success ? scratch_create(&p->work, pd, engine, err) : STATUS_OK;
     (void)dnnl_primitive_desc_destroy(pd);
     CHECK(code);
-    return STATUS_OK;
+    return work;
 }
 
 /* forward_training also where no gradient is wanted: the two kinds choose different implementations, and a prediction
@@ -133,12 +167,12 @@ static status create_forward(ox_conv_dnnl *c, const descs *d, bool bias, error *
                                                      &d->w_any, bias ? &d->b : NULL, &d->y_any, d->strides, d->dilates,
                                                      d->lo, d->hi));
     direction *f = &c->forward;
-    CHECK(dnnl_primitive_desc_create(&f->pd, &cd, NULL, c->engine, NULL));
+    CHECK(dnnl_primitive_desc_create(&f->pd, &cd, c->attr, c->engine, NULL));
     CHECK(dnnl_primitive_create(&f->primitive, f->pd));
-    TRY(port_create(&f->from, c->engine, &d->x, dnnl_primitive_desc_query_md(f->pd, dnnl_query_src_md, 0), true, err));
-    TRY(port_create(&f->weights, c->engine, &d->w, dnnl_primitive_desc_query_md(f->pd, dnnl_query_weights_md, 0), true,
-                    err));
-    TRY(port_create(&f->to, c->engine, &d->y, dnnl_primitive_desc_query_md(f->pd, dnnl_query_dst_md, 0), false, err));
+    TRY(scratch_create(&f->work, f->pd, c->engine, err));
+    TRY(port_create(&f->from, c, &d->x, dnnl_primitive_desc_query_md(f->pd, dnnl_query_src_md, 0), true, err));
+    TRY(port_create(&f->weights, c, &d->w, dnnl_primitive_desc_query_md(f->pd, dnnl_query_weights_md, 0), true, err));
+    TRY(port_create(&f->to, c, &d->y, dnnl_primitive_desc_query_md(f->pd, dnnl_query_dst_md, 0), false, err));
     if (bias) {
         CHECK(dnnl_memory_create(&c->bias, &d->b, c->engine, DNNL_MEMORY_NONE));
     }
@@ -150,14 +184,12 @@ static status create_backward(ox_conv_dnnl *c, const descs *d, error *err) {
     CHECK(dnnl_dilated_convolution_backward_data_desc_init(&cd, dnnl_convolution_direct, &d->x_any, &d->w_any,
                                                            &d->y_any, d->strides, d->dilates, d->lo, d->hi));
     direction *b = &c->backward;
-    CHECK(dnnl_primitive_desc_create(&b->pd, &cd, NULL, c->engine, c->forward.pd));
+    CHECK(dnnl_primitive_desc_create(&b->pd, &cd, c->attr, c->engine, c->forward.pd));
     CHECK(dnnl_primitive_create(&b->primitive, b->pd));
-    TRY(port_create(&b->from, c->engine, &d->y, dnnl_primitive_desc_query_md(b->pd, dnnl_query_diff_dst_md, 0), true,
-                    err));
-    TRY(port_create(&b->weights, c->engine, &d->w, dnnl_primitive_desc_query_md(b->pd, dnnl_query_weights_md, 0), true,
-                    err));
-    return port_create(&b->to, c->engine, &d->x, dnnl_primitive_desc_query_md(b->pd, dnnl_query_diff_src_md, 0), false,
-                       err);
+    TRY(scratch_create(&b->work, b->pd, c->engine, err));
+    TRY(port_create(&b->from, c, &d->y, dnnl_primitive_desc_query_md(b->pd, dnnl_query_diff_dst_md, 0), true, err));
+    TRY(port_create(&b->weights, c, &d->w, dnnl_primitive_desc_query_md(b->pd, dnnl_query_weights_md, 0), true, err));
+    return port_create(&b->to, c, &d->x, dnnl_primitive_desc_query_md(b->pd, dnnl_query_diff_src_md, 0), false, err);
 }
 
 static status create(ox_conv_dnnl *c, const ox_conv_shape *s, bool bias, error *err) {
@@ -165,6 +197,8 @@ static status create(ox_conv_dnnl *c, const ox_conv_shape *s, bool bias, error *
     TRY(describe(s, &d, err));
     CHECK(dnnl_engine_create(&c->engine, dnnl_cpu, 0));
     CHECK(dnnl_stream_create(&c->stream, c->engine, dnnl_stream_default_flags));
+    CHECK(dnnl_primitive_attr_create(&c->attr));
+    CHECK(dnnl_primitive_attr_set_scratchpad_mode(c->attr, dnnl_scratchpad_mode_user));
     TRY(create_forward(c, &d, bias, err));
     return c->want_vjp ? create_backward(c, &d, err) : STATUS_OK;
 }
@@ -194,8 +228,9 @@ static status reorder(ox_conv_dnnl *c, const port *p, bool to_inner, error *err)
         return STATUS_OK;
     }
     dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, to_inner ? p->user : p->inner},
-                              {DNNL_ARG_TO, to_inner ? p->inner : p->user}};
-    CHECK(dnnl_primitive_execute(p->reorder, c->stream, 2, args));
+                              {DNNL_ARG_TO, to_inner ? p->inner : p->user},
+                              {DNNL_ARG_SCRATCHPAD, p->work.memory}};
+    CHECK(dnnl_primitive_execute(p->reorder, c->stream, p->work.memory != NULL ? 3 : 2, args));
     return STATUS_OK;
 }
 
@@ -217,9 +252,14 @@ status ox_conv_dnnl_weights(ox_conv_dnnl *c, const float *weights, const float *
     return STATUS_OK;
 }
 
+#define MAX_ARGS 5 /* of a convolution: its three values, bias, work space */
+
 /* set_data_handle writes zeros into the padding of a blocked layout; the user's are plain and have none. */
-static status run(ox_conv_dnnl *c, direction *d, int n_args, dnnl_exec_arg_t *args, const float *from, float *to,
-                  error *err) {
+static status run(ox_conv_dnnl *c, direction *d, int n_args, dnnl_exec_arg_t args[MAX_ARGS], const float *from,
+                  float *to, error *err) {
+    if (d->work.memory != NULL) {
+        args[n_args++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, d->work.memory};
+    }
     CHECK(dnnl_memory_set_data_handle(d->from.user, writable(from)));
     CHECK(dnnl_memory_set_data_handle(d->to.user, to));
     TRY(reorder(c, &d->from, true, err));
@@ -231,17 +271,17 @@ static status run(ox_conv_dnnl *c, direction *d, int n_args, dnnl_exec_arg_t *ar
 
 status ox_conv_dnnl_forward(ox_conv_dnnl *c, const float *x, float *y, error *err) {
     direction *d = &c->forward;
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, memory_of(&d->from)},
-                              {DNNL_ARG_WEIGHTS, memory_of(&d->weights)},
-                              {DNNL_ARG_DST, memory_of(&d->to)},
-                              {DNNL_ARG_BIAS, c->bias}};
+    dnnl_exec_arg_t args[MAX_ARGS] = {{DNNL_ARG_SRC, memory_of(&d->from)},
+                                      {DNNL_ARG_WEIGHTS, memory_of(&d->weights)},
+                                      {DNNL_ARG_DST, memory_of(&d->to)},
+                                      {DNNL_ARG_BIAS, c->bias}};
     return run(c, d, c->bias != NULL ? 4 : 3, args, x, y, err);
 }
 
 status ox_conv_dnnl_backward(ox_conv_dnnl *c, const float *dy, float *dx, error *err) {
     direction *d = &c->backward;
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_DIFF_DST, memory_of(&d->from)},
-                              {DNNL_ARG_WEIGHTS, memory_of(&d->weights)},
-                              {DNNL_ARG_DIFF_SRC, memory_of(&d->to)}};
+    dnnl_exec_arg_t args[MAX_ARGS] = {{DNNL_ARG_DIFF_DST, memory_of(&d->from)},
+                                      {DNNL_ARG_WEIGHTS, memory_of(&d->weights)},
+                                      {DNNL_ARG_DIFF_SRC, memory_of(&d->to)}};
     return run(c, d, 3, args, dy, dx, err);
 }
