@@ -2,9 +2,9 @@
  * One node built by hand from a line of text, without a plan:
  *     "Conv 13 pads=1,1,1,1 group=2 | f:Nx4x5x5 f:6x2x3x3c f:6c"
  * operator, opset, attributes | inputs. A dtype is f (float32, or float64 in a node of doubles), s (always float32),
- * i8, u8, i32, i64, bool; N is the batch; c at the end makes a constant, p a positive input; '-' is absent. Values in
- * integer constants can be given: i64:2=0,-1. An attribute is an integer, a list (1,2 or 3,), a float (with a point)
- * or a string. */
+ * i8, u8, i32, i64, bool; N is the batch; c at the end makes a constant, p a positive input, q one above 1, w one in
+ * -5..5; '-' is absent. Values in constants can be given: i64:2=0,-1. An attribute is an integer, a list (1,2 or 3,), a
+ * float (with a point) or a string. */
 #ifndef TESTS_ONNX_KERNEL_DRIVER_H
 #define TESTS_ONNX_KERNEL_DRIVER_H
 
@@ -31,7 +31,7 @@ typedef struct driver {
     ox_tensor in_t[DRIVER_MAX], out_t[2];
     ox_tensor *in[DRIVER_MAX], *out[2];
     float *grad_in[DRIVER_MAX], *grad_out[2];
-    bool positive[DRIVER_MAX], prepared, doubles;
+    bool prepared, doubles;
     size_t batch;
     error err;
 } driver;
@@ -65,9 +65,10 @@ static inline void driver_put(ox_tensor *t, size_t i, double v) {
     }
 }
 
-/* A shuffled grid over (-1, 1), or (0.25, 2.25): no two values closer than 2 / n, none closer to 0 than 1 / n, so that
- * small tensors stay away from kinks and ties. Integers: any of -128..127 or 0..255. */
-static inline void driver_fill(ox_tensor *t, bool positive, uint64_t seed) {
+/* A shuffled grid over (-1, 1), or (0.25, 2.25), (1.25, 3.25), (-5, 5): no two values closer than 2 / n, none closer to
+ * 0 than 1 / n, so that small tensors stay away from kinks and ties. Integers: any of -128..127 or 0..255. */
+static inline void driver_fill(ox_tensor *t, char range, uint64_t seed) {
+    double low = range == 'p' ? 0.25 : (range == 'q' ? 1.25 : (range == 'w' ? -5 : -1)), span = range == 'w' ? 10 : 2;
     if (t->dtype != ASSAY_F32 && t->dtype != ASSAY_F64) {
         for (size_t i = 0; i < t->n; i++) {
             double lo = t->dtype == ASSAY_U8 || t->dtype == ASSAY_BOOL ? 0 : -128;
@@ -76,7 +77,7 @@ static inline void driver_fill(ox_tensor *t, bool positive, uint64_t seed) {
         return;
     }
     for (size_t i = 0; i < t->n; i++) {
-        driver_put(t, i, (positive ? 0.25 : -1) + 2 * ((double)i + 0.5) / (double)t->n);
+        driver_put(t, i, low + span * ((double)i + 0.5) / (double)t->n);
     }
     for (size_t i = t->n; i > 1; i--) {
         size_t j = (size_t)(driver_random(&seed) % i);
@@ -156,13 +157,12 @@ static inline void driver_input(driver *d, char *token, uint64_t seed) {
         t->n *= (size_t)v;
         s += *s == 'x' ? 1 : 0;
     }
-    d->positive[i] = *s == 'p';
     t->is_const = *s == 'c' || values != NULL;
     t->data = mem_zalloc(t->n * 8);
     if (values != NULL) {
         driver_values(t, values);
     } else {
-        driver_fill(t, d->positive[i], seed * 100 + i);
+        driver_fill(t, *s, seed * 100 + i);
     }
 }
 
@@ -342,6 +342,7 @@ static const char *const driver_cases[] = {
     "DequantizeLinear 10 | i8:Nx6 s:1=0.0625 i8:1=3",
     "DequantizeLinear 13 axis=1 | u8:Nx3x2 s:3 u8:3=128,7,0",
     "DequantizeLinear 13 | i8:Nx4 s:1=0.5",
+#include "kernel_cases_math.h"
     "Squeeze 11 axes=1,-1 | f:Nx1x3x1",
     "Squeeze 13 | f:Nx1x3 i64:1=1",
     "Unsqueeze 11 axes=1,3 | f:Nx3x2",
