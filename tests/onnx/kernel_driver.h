@@ -22,15 +22,16 @@
 #include "kernel.h"
 
 #define DRIVER_MAX 8
+#define DRIVER_OUTS 4
 
 typedef struct driver {
     ox_node n;
     ox_attr attrs[DRIVER_MAX];
     int64_t ints[DRIVER_MAX][8];
     char text[512], strings[DRIVER_MAX][32];
-    ox_tensor in_t[DRIVER_MAX], out_t[2];
-    ox_tensor *in[DRIVER_MAX], *out[2];
-    float *grad_in[DRIVER_MAX], *grad_out[2];
+    ox_tensor in_t[DRIVER_MAX], out_t[DRIVER_OUTS];
+    ox_tensor *in[DRIVER_MAX], *out[DRIVER_OUTS];
+    float *grad_in[DRIVER_MAX], *grad_out[DRIVER_OUTS];
     bool prepared, doubles;
     size_t batch;
     error err;
@@ -222,7 +223,7 @@ static inline void driver_close(driver *d) {
         mem_free(d->in_t[i].data);
         mem_free(d->grad_in[i]);
     }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < DRIVER_OUTS; i++) {
         mem_free(d->out_t[i].data);
         mem_free(d->grad_out[i]);
     }
@@ -365,6 +366,12 @@ static const char *const driver_cases[] = {
     "Pad 13 mode=edge | f:Nx2x3 i64:6=0,2,1,0,0,3",
     "Pad 18 | f:Nx2x3 i64:2=1,1 - i64:1=-2",
     "GlobalMaxPool 1 | f:Nx3x4x5",
+#include "kernel_cases_index.h"
+#include "kernel_cases_integer.h"
+#include "kernel_cases_logic.h"
+#include "kernel_cases_reduce.h"
+#include "kernel_cases_sequence.h"
+#include "kernel_cases_spatial.h"
 };
 #define N_DRIVER_CASES (sizeof driver_cases / sizeof driver_cases[0])
 
