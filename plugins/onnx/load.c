@@ -2,6 +2,7 @@
  * File -> pre-scan -> protobuf-c -> our own graph. The first two passes over the tensors add up sizes and copy data
  * into one block, so that a claim of the file is checked against its bytes before anything is allocated for it. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -334,22 +335,44 @@ static status check_arity(const loader *l, const ox_op *op) {
     return STATUS_OK;
 }
 
+static bool is_default_domain(const char *domain) {
+    return domain[0] == 0 || strcmp(domain, "ai.onnx") == 0;
+}
+
+/* Version of a domain other than ai.onnx; what is not imported is version 1. */
+static int domain_version(const loader *l, const char *domain) {
+    int64_t version = 1;
+    for (size_t i = 0; i < l->model->n_opset_import; i++) {
+        const Onnx__OperatorSetIdProto *o = l->model->opset_import[i];
+        if (strcmp(text_of(o->domain), domain) == 0) {
+            version = o->version;
+        }
+    }
+    return version < 1 || version > INT_MAX ? 1 : (int)version;
+}
+
+/* Kernels of other domains are registered under a qualified name: "com.microsoft.QGemm". */
+static void name_operator(const loader *l, const Onnx__NodeProto *p, ox_op *op) {
+    const char *domain = text_of(p->domain), *type = text_of(p->op_type);
+    if (is_default_domain(domain)) {
+        op->op = arena_strdup(&l->g->memory, type);
+        op->opset = l->g->opset;
+    } else {
+        op->op = arena_printf(&l->g->memory, "%s.%s", domain, type);
+        op->opset = domain_version(l, domain);
+    }
+}
+
 static status take_node(loader *l, size_t at) {
     const Onnx__NodeProto *p = l->graph->node[at];
     arena *m = &l->g->memory;
     ox_op *op = &l->g->ops[at];
-    const char *domain = text_of(p->domain);
     const char *name = text_of(p->name);
     if (name[0] == 0) {
         name = p->n_output > 0 ? text_of(p->output[0]) : "";
     }
     op->name = arena_strdup(m, name);
-    op->op = arena_strdup(m, text_of(p->op_type));
-    op->opset = l->g->opset;
-    if (domain[0] != 0 && strcmp(domain, "ai.onnx") != 0) {
-        return error_set(l->err, STATUS_UNSUPPORTED, "%s: node \"%s\": operator %s of domain %s is not supported",
-                         l->g->file, op->name, op->op, domain);
-    }
+    name_operator(l, p, op);
     op->kernel = ox_kernel_find(op->op, op->opset);
     op->n_in = trimmed(p->input, p->n_input);
     op->n_out = trimmed(p->output, p->n_output);
@@ -420,8 +443,7 @@ static status read_opset(loader *l) {
     int64_t version = 0;
     for (size_t i = 0; i < l->model->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *o = l->model->opset_import[i];
-        const char *domain = text_of(o->domain);
-        if (domain[0] == 0 || strcmp(domain, "ai.onnx") == 0) {
+        if (is_default_domain(text_of(o->domain))) {
             version = o->version;
         }
     }

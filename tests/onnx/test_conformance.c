@@ -41,7 +41,7 @@ typedef struct reason {
 
 typedef struct tally {
     size_t n_passed, n_failed, n_out, n_runs;
-    reason reasons[128];
+    reason reasons[512];
     size_t n_reasons;
 } tally;
 
@@ -87,33 +87,34 @@ static bool is_initialiser(const Onnx__GraphProto *g, const char *name) {
 
 /* The cases that came from PyTorch are of opset 6. What opset 7 changed (the attributes axis, broadcast and is_test)
  * they use only in ways that mean the same without them, so they are read as opset 7, which the loader takes. */
-static int64_t opset_of(Onnx__ModelProto *m) {
+static int64_t opset_of(const Onnx__ModelProto *m, const char *domain) {
     for (size_t i = 0; i < m->n_opset_import; i++) {
         Onnx__OperatorSetIdProto *o = m->opset_import[i];
-        if (o->domain == NULL || o->domain[0] == '\0') {
-            o->version = o->version < OX_MIN_OPSET ? OX_MIN_OPSET : o->version;
+        if (strcmp(o->domain == NULL ? "" : o->domain, domain) == 0) {
+            if (domain[0] == '\0') {
+                o->version = o->version < OX_MIN_OPSET ? OX_MIN_OPSET : o->version;
+            }
             return o->version;
         }
     }
-    return 0;
+    return 1;
 }
 
 /* NULL if this case can be tried, else why it cannot. */
-static const char *out_of_scope(Onnx__ModelProto *m) {
-    int64_t opset = opset_of(m);
+static const char *out_of_scope(const Onnx__ModelProto *m, char text[300]) {
+    if (opset_of(m, "") > OX_MAX_OPSET) {
+        (void)snprintf(text, 300, "opset above %d", OX_MAX_OPSET);
+        return text;
+    }
     for (size_t i = 0; i < m->graph->n_node; i++) {
         const Onnx__NodeProto *n = m->graph->node[i];
-        bool own = n->domain == NULL || n->domain[0] == '\0';
-        if (!own || ox_kernel_find(n->op_type, 9999) == NULL) {
-            return "an operator that is not registered";
-        }
-    }
-    if (opset > OX_MAX_OPSET) {
-        return "opset above 18";
-    }
-    for (size_t i = 0; i < m->graph->n_node; i++) {
-        if (ox_kernel_find(m->graph->node[i]->op_type, (int)opset) == NULL) {
-            return "operator not registered at this opset";
+        const char *domain = n->domain == NULL ? "" : n->domain;
+        char name[200];
+        (void)snprintf(name, sizeof name, "%s%s%s", domain, domain[0] != '\0' ? "." : "", n->op_type);
+        if (ox_kernel_find(name, (int)opset_of(m, domain)) == NULL) {
+            bool other = ox_kernel_find(name, 9999) != NULL;
+            (void)snprintf(text, 300, "operator %s is not registered%s", name, other ? " at this opset" : "");
+            return text;
         }
     }
     return NULL;
@@ -483,7 +484,8 @@ static void run_case(tally *t, const char *model_path) {
     c.model = onnx__model_proto__unpack(NULL, n, data);
     mem_free(data);
     assert_non_null(c.model);
-    const char *why = out_of_scope(c.model);
+    char text[300];
+    const char *why = out_of_scope(c.model, text);
     if (why == NULL) {
         run_sets(&c, folder);
     }

@@ -185,7 +185,7 @@ static void test_unsupported(void **state) {
     pb domain = {0};
     pb_str(&domain, 7, "com.example");
     onnx_node(&g, "Relu", "foreign", "x", "z", &domain);
-    expect_model(&g, STATUS_UNSUPPORTED, "node \"foreign\": operator Relu of domain com.example");
+    expect_model(&g, STATUS_UNSUPPORTED, "node \"foreign\": operator com.example.Relu (opset 1) is not supported");
 }
 
 /* ---- tensors ------------------------------------------------------------------------------------ */
