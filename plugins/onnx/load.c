@@ -440,7 +440,7 @@ static status add_nodes(loader *l) {
 /* ---- the rest of the model ---------------------------------------------------------------------- */
 
 static status read_opset(loader *l) {
-    int64_t version = 0;
+    int64_t version = l->model->n_opset_import == 0 ? 1 : 0; /* IR 1 and 2 had no import: version 1 */
     for (size_t i = 0; i < l->model->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *o = l->model->opset_import[i];
         if (is_default_domain(text_of(o->domain))) {

@@ -85,15 +85,10 @@ static bool is_initialiser(const Onnx__GraphProto *g, const char *name) {
     return false;
 }
 
-/* The cases that came from PyTorch are of opset 6. What opset 7 changed (the attributes axis, broadcast and is_test)
- * they use only in ways that mean the same without them, so they are read as opset 7, which the loader takes. */
 static int64_t opset_of(const Onnx__ModelProto *m, const char *domain) {
     for (size_t i = 0; i < m->n_opset_import; i++) {
-        Onnx__OperatorSetIdProto *o = m->opset_import[i];
+        const Onnx__OperatorSetIdProto *o = m->opset_import[i];
         if (strcmp(o->domain == NULL ? "" : o->domain, domain) == 0) {
-            if (domain[0] == '\0') {
-                o->version = o->version < OX_MIN_OPSET ? OX_MIN_OPSET : o->version;
-            }
             return o->version;
         }
     }
