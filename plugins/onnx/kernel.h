@@ -22,6 +22,11 @@ typedef struct ox_tensor {
     void *data;     /* constants: always; else set by the plan before forward */
     bool is_const;  /* initialiser, Constant, or folded: data is valid at infer time and never written */
     bool has_batch; /* shape[0] is the batch: computed along with shapes by the plan */
+    /* 0: as the model has it. Else the channels stand in blocks of `block` floats, the last one filled up with
+     * zeros, and shape is the one in memory: (N, ceil(C / block), spatial..., block). Only kernels with `layout` meet
+     * such values, and elementwise ones, which need not know. */
+    uint32_t block;
+    int64_t channels; /* C where block > 0 */
 } ox_tensor;
 
 typedef enum ox_attr_kind { OX_INT, OX_FLOAT, OX_STRING, OX_TENSOR, OX_INTS, OX_FLOATS, OX_OTHER } ox_attr_kind;
@@ -40,6 +45,16 @@ typedef struct ox_attr {
 
 typedef struct ox_kernel ox_kernel;
 
+/* What the plan's rewriting (rewrite.c) appended to a node whose kernel has OX_EPILOGUE: after the operator itself,
+ * y = act(y + in[OX_RESIDUAL]), see kernels/epilogue.h. */
+typedef enum ox_activation { OX_LINEAR, OX_RELU, OX_LEAKY_RELU, OX_CLIP } ox_activation;
+typedef struct ox_epilogue {
+    ox_activation act;
+    float alpha;  /* of OX_LEAKY_RELU, > 0 */
+    float lo, hi; /* of OX_CLIP, lo < hi */
+} ox_epilogue;
+#define OX_RESIDUAL 3u /* index of the input that is added, of out[0]'s shape; n_in is 4 where there is one */
+
 /* One node of one plan (a plan belongs to one session and one batch size: no locking anywhere). */
 typedef struct ox_node {
     const char *name, *op; /* name: the node's, or its first output's where it has none */
@@ -54,6 +69,10 @@ typedef struct ox_node {
      * DequantizeLinear have one, "per quantum". A kernel ADDS to grad_in[i]; the plan has zeroed it before. */
     float **grad_in;
     float **grad_out; /* read-only for the kernel; never NULL for a float output when vjp is called */
+    /* For kernels with OX_STORES_GRADIENT, by input: grad_in[i] holds nothing yet, so the kernel must write every
+     * element of it (zeros where nothing flows) instead of adding. NULL: add to all. */
+    bool *fresh;
+    ox_epilogue epilogue;
     const ox_kernel *kernel;
     void *state;    /* the kernel's, from prepare to release */
     bool reference; /* run the reference paths (ASSAY_ONNX_REFERENCE=1) */
@@ -70,11 +89,15 @@ typedef struct ox_node {
  * g / scale where x quantises without saturation, zero elsewhere: Q then DQ has slope 1 inside the range. The plan
  * may skip what lies behind an OX_ZERO_GRADIENT node unless the mode is straight-through.
  * A kernel takes grad_out[k] == NULL as zero. */
-#define OX_ZERO_GRADIENT 1u /* exact gradient is zero everywhere (QuantizeLinear): vjp honours the mode */
-#define OX_NO_GRADIENT 2u   /* integer or shape output: never asked for a vjp */
-#define OX_KEEPS_BATCH 4u   /* elementwise or per-example: usable under any batch */
-#define OX_READS_SHAPE 8u   /* reads its inputs' shapes alone (Shape, Size): computed while the plan is made */
-#define OX_TAKES_SHAPE 16u  /* its constant inputs only say the output's shape (Reshape, Expand) */
+#define OX_ZERO_GRADIENT 1u    /* exact gradient is zero everywhere (QuantizeLinear): vjp honours the mode */
+#define OX_NO_GRADIENT 2u      /* integer or shape output: never asked for a vjp */
+#define OX_KEEPS_BATCH 4u      /* elementwise or per-example: usable under any batch */
+#define OX_READS_SHAPE 8u      /* reads its inputs' shapes alone (Shape, Size): computed while the plan is made */
+#define OX_TAKES_SHAPE 16u     /* its constant inputs only say the output's shape (Reshape, Expand) */
+#define OX_EPILOGUE 32u        /* applies node->epilogue and the residual input */
+#define OX_STORES_GRADIENT 64u /* honours node->fresh */
+#define OX_VIEW 128u           /* out[0] has in[0]'s bytes in its order: where it is the only output, none is copied */
+#define OX_POINTWISE 256u      /* elementwise, finite at 0: runs on blocked values as on others */
 
 struct ox_kernel {
     const char *op;           /* "Conv"; domain ai.onnx */
@@ -99,6 +122,10 @@ struct ox_kernel {
     /* NULL iff OX_NO_GRADIENT. Called after forward in the same plan; in[] and out[] still hold their values. */
     status (*vjp)(ox_node *n, assay_vjp_mode mode, error *err);
     status (*vjp_reference)(ox_node *n, assay_vjp_mode mode, error *err); /* or NULL */
+    /* Optional. The blocks (0: none) in which the kernel would best get in[0] and give out[0], for the shapes that
+     * infer has set. in[0] may already be blocked: then that is what it gets. Without it, a kernel that is not
+     * OX_POINTWISE never meets a blocked value. */
+    void (*layout)(const ox_node *n, uint32_t *in_block, uint32_t *out_block);
     /* Multiply-accumulates of the whole node at these shapes; NULL = 0. */
     uint64_t (*macs)(const ox_node *n);
 };
@@ -119,5 +146,10 @@ status ox_set_shape(ox_tensor *t, uint32_t dtype, const int64_t *shape, uint32_t
 status ox_broadcast(const ox_tensor *a, const ox_tensor *b, int64_t shape[ASSAY_MAX_DIMS], uint32_t *n_dims,
                     error *err);
 bool ox_same_shape(const ox_tensor *a, const ox_tensor *b);
+/* The shape that the model means, also where t is blocked. */
+void ox_logical_shape(const ox_tensor *t, int64_t shape[ASSAY_MAX_DIMS], uint32_t *n_dims);
+static inline bool ox_is_fresh(const ox_node *n, size_t i) {
+    return n->fresh != NULL && n->fresh[i];
+}
 
 #endif

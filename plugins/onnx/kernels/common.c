@@ -131,6 +131,15 @@ bool ox_same_shape(const ox_tensor *a, const ox_tensor *b) {
     return a->n_dims == b->n_dims && memcmp(a->shape, b->shape, a->n_dims * sizeof a->shape[0]) == 0;
 }
 
+void ox_logical_shape(const ox_tensor *t, int64_t shape[ASSAY_MAX_DIMS], uint32_t *n_dims) {
+    memcpy(shape, t->shape, ASSAY_MAX_DIMS * sizeof *shape);
+    *n_dims = t->n_dims;
+    if (t->block > 0) {
+        shape[1] = t->channels;
+        *n_dims = t->n_dims - 1;
+    }
+}
+
 status ox_need_float(const ox_node *n, size_t i, error *err) {
     const ox_tensor *t = ox_input(n, i);
     if (t == NULL) {
