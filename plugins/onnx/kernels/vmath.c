@@ -35,23 +35,33 @@ static const float log_erfc_terms[] = {-0.00035371718695387244F, -1.127040028572
 #define JOIN(a, b) JOIN_(a, b)
 
 #define LANES 4
+#define LOW 0, 1
+#define HIGH 2, 3
 #define NAME(x) JOIN(x, _portable)
 #define TARGET
 #include "kernels/vmath_lanes.h"
 #undef LANES
+#undef LOW
+#undef HIGH
 #undef NAME
 #undef TARGET
 
 #if defined(__x86_64__)
 #define LANES 8
+#define LOW 0, 1, 2, 3
+#define HIGH 4, 5, 6, 7
 #define NAME(x) JOIN(x, _avx2)
 #define TARGET __attribute__((target("avx2")))
 #include "kernels/vmath_lanes.h"
 #undef LANES
+#undef LOW
+#undef HIGH
 #undef NAME
 #undef TARGET
 
 #define LANES 16
+#define LOW 0, 1, 2, 3, 4, 5, 6, 7
+#define HIGH 8, 9, 10, 11, 12, 13, 14, 15
 #define NAME(x) JOIN(x, _avx512)
 #define TARGET __attribute__((target("avx512f")))
 #include "kernels/vmath_lanes.h"

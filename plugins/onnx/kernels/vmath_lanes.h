@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The functions of vmath.c for vectors of LANES floats; included there once for each instruction set (no guard).
- * NAME(x) is x with the set's suffix, TARGET the attribute of its functions. */
+ * NAME(x) is x with the set's suffix, TARGET the attribute of its functions, LOW and HIGH
+ * are the numbers of the lower and upper half of the lanes. */
 
 typedef float NAME(vf) __attribute__((vector_size(LANES * 4)));
 typedef int32_t NAME(vi) __attribute__((vector_size(LANES * 4)));
+typedef float NAME(vh) __attribute__((vector_size(LANES * 2)));
+typedef double NAME(vd) __attribute__((vector_size(LANES * 4)));
 #define VF NAME(vf)
 #define VI NAME(vi)
-#define WHOLE (GROUP / LANES) /* vectors of a group */
+#define VD NAME(vd)
+#define HALVES (GROUP / LANES * 2) /* vectors of doubles in a group */
 
 TARGET INLINE VF NAME(set)(float x) {
     return (VF){0} + x;
@@ -95,71 +99,82 @@ ARRAY(sigmoid)
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
-/* The largest value, NaN apart; -INFINITY if there is none. */
+/* The largest value, NaN apart; -INFINITY if there is none. Two chains of comparisons, as one would wait for itself. */
 TARGET INLINE float NAME(max)(const float *x, size_t n) {
-    VF best = NAME(set)(-INFINITY), v;
-    float lanes[LANES], max = -INFINITY;
+    VF best = NAME(set)(-INFINITY), other = best, v, w;
+    float lanes[LANES];
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
+    for (; i + (size_t)2 * LANES <= n; i += (size_t)2 * LANES) {
         memcpy(&v, x + i, sizeof v);
+        memcpy(&w, x + i + LANES, sizeof w);
         best = NAME(select)(v > best, v, best);
+        other = NAME(select)(w > other, w, other);
     }
+    best = NAME(select)(other > best, other, best);
     memcpy(lanes, &best, sizeof best);
-    for (size_t j = 0; j < LANES; j++) {
-        max = lanes[j] > max ? lanes[j] : max;
-    }
     for (; i < n; i++) {
-        max = x[i] > max ? x[i] : max;
+        float *lane = &lanes[i % LANES];
+        *lane = x[i] > *lane ? x[i] : *lane;
     }
-    return max;
+    UNROLL for (size_t k = LANES / 2; k > 0; k /= 2) {
+        UNROLL for (size_t j = 0; j < k; j++) {
+            lanes[j] = lanes[j + k] > lanes[j] ? lanes[j + k] : lanes[j];
+        }
+    }
+    return lanes[0];
 }
 
-/* Adds a group's values to its 16 sums in double. */
-TARGET INLINE void NAME(add)(double sums[GROUP], const float v[GROUP]) {
-    UNROLL for (size_t j = 0; j < GROUP; j++) {
-        sums[j] += (double)v[j];
+/* LANES / 2 values in double. */
+TARGET INLINE VD NAME(wide)(const float *x) {
+    NAME(vh) h;
+    memcpy(&h, x, sizeof h);
+    return __builtin_convertvector(h, VD);
+}
+
+TARGET INLINE double NAME(total)(const VD acc[HALVES], const double more[GROUP]) {
+    double sums[GROUP];
+    memcpy(sums, acc, sizeof sums);
+    UNROLL for (size_t j = 0; j < GROUP && more != NULL; j++) {
+        sums[j] += more[j];
+    }
+    UNROLL for (size_t k = GROUP / 2; k > 0; k /= 2) {
+        UNROLL for (size_t j = 0; j < k; j++) {
+            sums[j] += sums[j + k];
+        }
+    }
+    return sums[0];
+}
+
+/* e^(x - max) of a group into y; adds them to the sums. */
+TARGET INLINE void NAME(exp_group)(const float *x, float *y, float max, VD acc[HALVES]) {
+    UNROLL for (size_t k = 0; k < GROUP / LANES; k++) {
+        VF v;
+        memcpy(&v, x + k * LANES, sizeof v);
+        v = NAME(exp1)(v - max);
+        memcpy(y + k * LANES, &v, sizeof v);
+        acc[2 * k] += __builtin_convertvector(__builtin_shufflevector(v, v, LOW), VD);
+        acc[2 * k + 1] += __builtin_convertvector(__builtin_shufflevector(v, v, HIGH), VD);
     }
 }
 
-TARGET INLINE double NAME(total)(const double sums[GROUP]) {
-    double even = 0, odd = 0;
-    UNROLL for (size_t j = 0; j < GROUP; j += 2) {
-        even += sums[j];
-        odd += sums[j + 1];
-    }
-    return even + odd;
-}
-
-/* Sum of e^(x - max); the terms go to y where it is not NULL. */
+/* The same for a row: its sum. Without y the terms are not kept. */
 TARGET INLINE double NAME(exp_sum)(const float *x, float *y, size_t n, float max) {
-    double sums[GROUP] = {0};
-    float terms[GROUP];
+    VD acc[HALVES] = {{0}};
+    float terms[GROUP], last[GROUP];
     size_t i = 0;
     for (; i + GROUP <= n; i += GROUP) {
-        UNROLL for (size_t k = 0; k < WHOLE; k++) {
-            VF v;
-            memcpy(&v, x + i + k * LANES, sizeof v);
-            v = NAME(exp1)(v - max);
-            memcpy(terms + k * LANES, &v, sizeof v);
-        }
-        if (y != NULL) {
-            memcpy(y + i, terms, sizeof terms);
-        }
-        NAME(add)(sums, terms);
+        NAME(exp_group)(x + i, y != NULL ? y + i : terms, max, acc);
     }
-    size_t rest = n - i;
-    if (rest > 0) {
-        memset(terms, 0, sizeof terms);
-        for (size_t j = 0; j < rest; j++) {
-            terms[j] = x[i + j] - max;
+    if (i < n) {
+        for (size_t j = 0; j < GROUP; j++) {
+            last[j] = i + j < n ? x[i + j] : -INFINITY;
         }
-        NAME(array_exp)(terms, terms, rest);
+        NAME(exp_group)(last, terms, max, acc);
         if (y != NULL) {
-            memcpy(y + i, terms, rest * sizeof *y);
+            memcpy(y + i, terms, (n - i) * sizeof *y);
         }
-        NAME(add)(sums, terms);
     }
-    return NAME(total)(sums);
+    return NAME(total)(acc, NULL);
 }
 
 TARGET static void NAME(softmax)(const float *x, float *y, size_t rows, size_t len) {
@@ -181,23 +196,27 @@ TARGET static void NAME(log_softmax)(const float *x, float *y, size_t rows, size
     }
 }
 
-#define SUM(name, parameters, term)                                                                                    \
+/* WIDE gives LANES / 2 terms from element i on, ONE the term of element i. */
+#define SUM(name, parameters, WIDE, ONE)                                                                               \
     TARGET static double NAME(name) parameters {                                                                       \
-        double sums[GROUP] = {0};                                                                                      \
-        size_t i = 0;                                                                                                  \
-        for (; i + GROUP <= n; i += GROUP) {                                                                           \
-            UNROLL for (size_t j = 0; j < GROUP; j++) {                                                                \
-                sums[j] += (term);                                                                                     \
+        VD acc[HALVES] = {{0}};                                                                                        \
+        double more[GROUP] = {0};                                                                                      \
+        size_t at = 0;                                                                                                 \
+        for (; at + GROUP <= n; at += GROUP) {                                                                         \
+            UNROLL for (size_t k = 0; k < HALVES; k++) {                                                               \
+                size_t i = at + k * (LANES / 2);                                                                       \
+                acc[k] += (WIDE);                                                                                      \
             }                                                                                                          \
         }                                                                                                              \
-        for (size_t j = 0; i + j < n; j++) {                                                                           \
-            sums[j] += (term);                                                                                         \
+        for (size_t i = at; i < n; i++) {                                                                              \
+            more[i - at] = (ONE);                                                                                      \
         }                                                                                                              \
-        return NAME(total)(sums);                                                                                      \
+        return NAME(total)(acc, at < n ? more : NULL);                                                                 \
     }
-SUM(sum, (const float *x, size_t n), (double)x[i + j])
-SUM(sum_squares, (const float *x, double shift, size_t n), ((double)x[i + j] - shift) * ((double)x[i + j] - shift))
-SUM(dot, (const float *a, const float *b, size_t n), (double)a[i + j] * (double)b[i + j])
+SUM(sum, (const float *x, size_t n), NAME(wide)(x + i), (double)x[i])
+SUM(sum_squares, (const float *x, double shift, size_t n), (NAME(wide)(x + i) - shift) * (NAME(wide)(x + i) - shift),
+    ((double)x[i] - shift) * ((double)x[i] - shift))
+SUM(dot, (const float *a, const float *b, size_t n), NAME(wide)(a + i) * NAME(wide)(b + i), (double)a[i] * (double)b[i])
 
 static const ox_vmath NAME(functions) = {.exp = NAME(array_exp),
                                          .tanh = NAME(array_tanh),
@@ -210,6 +229,7 @@ static const ox_vmath NAME(functions) = {.exp = NAME(array_exp),
                                          .dot = NAME(dot)};
 #undef VF
 #undef VI
-#undef WHOLE
+#undef VD
+#undef HALVES
 #undef ARRAY
 #undef SUM
