@@ -1,86 +1,95 @@
 /* SPDX-License-Identifier: Apache-2.0
- * LogSoftmax and Hardmax. From opset 13 on along one axis (default the last); before, over all dimensions from `axis`
- * (default 1) on together. LogSoftmax is computed in double and rounded once. Hardmax is 1 at the first of the largest
- * and flat: its gradient is zero in every mode, as a slope of 1 through an argmax would mean nothing. */
+ * LogSoftmax and Hardmax (softmax.h says along what). LogSoftmax works in float32 along adjacent elements by vmath.h,
+ * else in double and is rounded once. Hardmax is 1 at the first of the largest and flat: its gradient is zero in every
+ * mode, as a slope of 1 through an argmax would mean nothing. */
 #include <math.h>
 
-#include "kernels/common.h"
+#include "kernels/softmax.h"
+#include "kernels/vmath.h"
 
-/* x as (outer, len, inner): softmax runs over len. */
-typedef struct layout {
-    size_t outer, len, inner;
-} layout;
-
-static status get_layout(const ox_node *n, layout *l, error *err) {
-    const ox_tensor *x = n->in[0];
-    uint32_t axis = 0;
-    *l = (layout){1, 1, 1};
-    bool flat = n->opset < 13;
-    TRY(ox_attr_axis(n, "axis", flat ? 1 : -1, x->n_dims, flat, &axis, err));
-    if (axis == 0 && x->has_batch) {
-        return error_set(err, STATUS_UNSUPPORTED, "the axis is the batch's: examples would depend on each other");
-    }
-    *l = flat ? (layout){ox_count(x, 0, axis), ox_count(x, axis, x->n_dims), 1}
-              : (layout){ox_count(x, 0, axis), (size_t)x->shape[axis], ox_count(x, axis + 1, x->n_dims)};
-    return STATUS_OK;
-}
-
-static status infer(ox_node *n, error *err) {
-    TRY(ox_need_float(n, 0, err));
-    layout l;
-    TRY(get_layout(n, &l, err));
-    return ox_infer_same(n, err);
-}
+#define CHUNK 256u
 
 /* log sum exp of one row, and (stored) where its largest value is. */
-static double row_of(const ox_tensor *x, const layout *l, size_t at, size_t *first) {
+static double row_of(const ox_tensor *x, const ox_axis *a, size_t at, size_t *first) {
     double max = -INFINITY, sum = 0;
     *first = 0;
-    for (size_t k = 0; k < l->len; k++) {
-        double v = ox_at(x, at + k * l->inner);
+    for (size_t k = 0; k < a->len; k++) {
+        double v = ox_at(x, at + k * a->inner);
         if (v > max) {
             max = v;
             *first = k;
         }
     }
-    for (size_t k = 0; k < l->len; k++) {
-        sum += exp(ox_at(x, at + k * l->inner) - max);
+    for (size_t k = 0; k < a->len; k++) {
+        sum += exp(ox_at(x, at + k * a->inner) - max);
     }
     return max + log(sum);
 }
 
-static status forward(ox_node *n, error *err) {
+static status forward_reference(ox_node *n, error *err) {
+    (void)err;
     const ox_tensor *x = n->in[0];
     bool hard = n->op[0] == 'H';
-    layout l;
-    TRY(get_layout(n, &l, err));
-    for (size_t r = 0; r < l.outer * l.inner && l.len > 0; r++) {
-        size_t at = r / l.inner * l.len * l.inner + r % l.inner, first = 0;
-        double total = row_of(x, &l, at, &first);
-        for (size_t k = 0; k < l.len; k++) {
-            size_t i = at + k * l.inner;
+    const ox_axis a = ox_softmax_axis_of(n);
+    for (size_t r = 0; r < ox_axis_rows(&a) && a.len > 0; r++) {
+        size_t at = ox_axis_row(&a, r), first = 0;
+        double total = row_of(x, &a, at, &first);
+        for (size_t k = 0; k < a.len; k++) {
+            size_t i = at + k * a.inner;
             ox_put(n->out[0], i, hard ? k == first : ox_at(x, i) - total);
         }
     }
     return STATUS_OK;
 }
 
+static status log_forward(ox_node *n, error *err) {
+    const ox_axis a = ox_softmax_axis_of(n);
+    if (n->in[0]->dtype != ASSAY_F32 || a.inner != 1) {
+        return forward_reference(n, err);
+    }
+    ox_vmath_of(ox_isa_best())->log_softmax(n->in[0]->data, n->out[0]->data, a.outer, a.len);
+    return STATUS_OK;
+}
+
 /* dx = g - softmax(x) sum g */
-static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+static status log_vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
-    layout l;
-    TRY(get_layout(n, &l, err));
+    (void)err;
+    const ox_axis a = ox_softmax_axis_of(n);
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
-    for (size_t r = 0; g != NULL && dx != NULL && r < l.outer * l.inner && l.len > 0; r++) {
-        size_t at = r / l.inner * l.len * l.inner + r % l.inner, first = 0;
-        double sum = 0, total = row_of(n->in[0], &l, at, &first);
-        for (size_t k = 0; k < l.len; k++) {
-            sum += (double)g[at + k * l.inner];
+    for (size_t r = 0; g != NULL && dx != NULL && r < ox_axis_rows(&a) && a.len > 0; r++) {
+        size_t at = ox_axis_row(&a, r), first = 0;
+        double sum = 0, total = row_of(n->in[0], &a, at, &first);
+        for (size_t k = 0; k < a.len; k++) {
+            sum += (double)g[at + k * a.inner];
         }
-        for (size_t k = 0; k < l.len; k++) {
-            size_t i = at + k * l.inner;
+        for (size_t k = 0; k < a.len; k++) {
+            size_t i = at + k * a.inner;
             dx[i] += (float)((double)g[i] - exp(ox_at(n->in[0], i) - total) * sum);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* The softmax is exp of the output. */
+static status log_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    const ox_axis a = ox_softmax_axis_of(n);
+    const float *g = ox_grad_out(n, 0);
+    float *dx = ox_grad_in(n, 0), p[CHUNK];
+    if (g == NULL || dx == NULL || n->in[0]->dtype != ASSAY_F32 || a.inner != 1) {
+        return log_vjp_reference(n, mode, err);
+    }
+    const ox_vmath *v = ox_vmath_of(ox_isa_best());
+    const float *y = n->out[0]->data;
+    for (size_t r = 0; r < a.outer; r++, g += a.len, y += a.len, dx += a.len) {
+        float sum = (float)v->sum(g, a.len);
+        for (size_t i = 0; i < a.len; i += CHUNK) {
+            size_t len = a.len - i < CHUNK ? a.len - i : CHUNK;
+            v->exp(y + i, p, len);
+            for (size_t k = 0; k < len; k++) {
+                dx[i + k] += g[i + k] - p[k] * sum;
+            }
         }
     }
     return STATUS_OK;
@@ -93,7 +102,7 @@ static status zero(ox_node *n, assay_vjp_mode mode, error *err) {
     return STATUS_OK;
 }
 
-#define ALONG(symbol, op_name, more, back)                                                                             \
+#define ALONG(symbol, op_name, more, fwd, fwd_ref, back, back_ref)                                                     \
     const ox_kernel ox_kernel_##symbol = {.op = (op_name),                                                             \
                                           .min_opset = 1,                                                              \
                                           .max_opset = 9999,                                                           \
@@ -102,8 +111,10 @@ static status zero(ox_node *n, assay_vjp_mode mode, error *err) {
                                           .max_in = 1,                                                                 \
                                           .min_out = 1,                                                                \
                                           .max_out = 1,                                                                \
-                                          .infer = infer,                                                              \
-                                          .forward = forward,                                                          \
-                                          .vjp = (back)}
-ALONG(log_softmax, "LogSoftmax", 0, vjp);
-ALONG(hardmax, "Hardmax", OX_ZERO_GRADIENT, zero);
+                                          .infer = ox_softmax_infer,                                                   \
+                                          .forward = (fwd),                                                            \
+                                          .forward_reference = (fwd_ref),                                              \
+                                          .vjp = (back),                                                               \
+                                          .vjp_reference = (back_ref)}
+ALONG(log_softmax, "LogSoftmax", 0, log_forward, forward_reference, log_vjp, log_vjp_reference);
+ALONG(hardmax, "Hardmax", OX_ZERO_GRADIENT, forward_reference, NULL, zero, NULL);

@@ -1,73 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Softmax. From opset 13 on along one axis (default the last); before, over all dimensions from `axis` (default 1)
- * on together. Computed in double and rounded once. */
+ * Softmax, in float32 along adjacent elements by vmath.h, else in double and rounded once. */
+#include "kernels/softmax.h"
+
 #include <math.h>
 
-#include "kernels/common.h"
+#include "kernels/vmath.h"
 
-/* x as (outer, len, inner): softmax runs over len. */
-typedef struct layout {
-    size_t outer, len, inner;
-} layout;
-
-static status get_layout(const ox_node *n, layout *l, error *err) {
+status ox_softmax_axis(const ox_node *n, ox_axis *a, error *err) {
     const ox_tensor *x = n->in[0];
     uint32_t axis = 0;
-    *l = (layout){1, 1, 1};
     bool flat = n->opset < 13;
+    *a = (ox_axis){1, 1, 1};
     TRY(ox_attr_axis(n, "axis", flat ? 1 : -1, x->n_dims, flat, &axis, err));
     if (axis == 0 && x->has_batch) {
         return error_set(err, STATUS_UNSUPPORTED, "the axis is the batch's: examples would depend on each other");
     }
-    *l = flat ? (layout){ox_count(x, 0, axis), ox_count(x, axis, x->n_dims), 1}
-              : (layout){ox_count(x, 0, axis), (size_t)x->shape[axis], ox_count(x, axis + 1, x->n_dims)};
+    *a = flat ? (ox_axis){ox_count(x, 0, axis), ox_count(x, axis, x->n_dims), 1} : ox_axis_of(x, axis);
     return STATUS_OK;
 }
 
-static status infer(ox_node *n, error *err) {
+ox_axis ox_softmax_axis_of(const ox_node *n) {
+    ox_axis a;
+    error unused;
+    return ox_softmax_axis(n, &a, &unused) == STATUS_OK ? a : (ox_axis){0, 0, 1};
+}
+
+status ox_softmax_infer(ox_node *n, error *err) {
     TRY(ox_need_float(n, 0, err));
-    layout l;
-    TRY(get_layout(n, &l, err));
+    ox_axis a;
+    TRY(ox_softmax_axis(n, &a, err));
     return ox_infer_same(n, err);
 }
 
-static status forward(ox_node *n, error *err) {
+static status forward_reference(ox_node *n, error *err) {
+    (void)err;
     const ox_tensor *x = n->in[0];
-    layout l;
-    TRY(get_layout(n, &l, err));
-    for (size_t r = 0; r < l.outer * l.inner && l.len > 0; r++) {
-        size_t at = r / l.inner * l.len * l.inner + r % l.inner;
+    const ox_axis a = ox_softmax_axis_of(n);
+    for (size_t r = 0; r < ox_axis_rows(&a) && a.len > 0; r++) {
+        size_t at = ox_axis_row(&a, r);
         double max = -INFINITY, sum = 0;
-        for (size_t k = 0; k < l.len; k++) {
-            double v = ox_at(x, at + k * l.inner);
+        for (size_t k = 0; k < a.len; k++) {
+            double v = ox_at(x, at + k * a.inner);
             max = v > max ? v : max;
         }
-        for (size_t k = 0; k < l.len; k++) {
-            sum += exp(ox_at(x, at + k * l.inner) - max);
+        for (size_t k = 0; k < a.len; k++) {
+            sum += exp(ox_at(x, at + k * a.inner) - max);
         }
-        for (size_t k = 0; k < l.len; k++) {
-            ox_put(n->out[0], at + k * l.inner, exp(ox_at(x, at + k * l.inner) - max) / sum);
+        for (size_t k = 0; k < a.len; k++) {
+            ox_put(n->out[0], at + k * a.inner, exp(ox_at(x, at + k * a.inner) - max) / sum);
         }
     }
     return STATUS_OK;
 }
 
+static status forward(ox_node *n, error *err) {
+    const ox_axis a = ox_softmax_axis_of(n);
+    if (n->in[0]->dtype != ASSAY_F32 || a.inner != 1) {
+        return forward_reference(n, err);
+    }
+    ox_vmath_of(ox_isa_best())->softmax(n->in[0]->data, n->out[0]->data, a.outer, a.len);
+    return STATUS_OK;
+}
+
 /* dx = y (g - sum g y) */
-static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
-    layout l;
-    TRY(get_layout(n, &l, err));
+    (void)err;
+    const ox_axis a = ox_softmax_axis_of(n);
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
-    for (size_t r = 0; g != NULL && dx != NULL && r < l.outer * l.inner; r++) {
-        size_t at = r / l.inner * l.len * l.inner + r % l.inner;
+    for (size_t r = 0; g != NULL && dx != NULL && r < ox_axis_rows(&a); r++) {
+        size_t at = ox_axis_row(&a, r);
         double dot = 0;
-        for (size_t k = 0; k < l.len; k++) {
-            dot += (double)g[at + k * l.inner] * ox_at(n->out[0], at + k * l.inner);
+        for (size_t k = 0; k < a.len; k++) {
+            dot += (double)g[at + k * a.inner] * ox_at(n->out[0], at + k * a.inner);
         }
-        for (size_t k = 0; k < l.len; k++) {
-            size_t i = at + k * l.inner;
+        for (size_t k = 0; k < a.len; k++) {
+            size_t i = at + k * a.inner;
             dx[i] += (float)(ox_at(n->out[0], i) * ((double)g[i] - dot));
+        }
+    }
+    return STATUS_OK;
+}
+
+static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    const ox_axis a = ox_softmax_axis_of(n);
+    const float *g = ox_grad_out(n, 0);
+    float *dx = ox_grad_in(n, 0);
+    if (g == NULL || dx == NULL || n->in[0]->dtype != ASSAY_F32 || a.inner != 1) {
+        return vjp_reference(n, mode, err);
+    }
+    const ox_vmath *v = ox_vmath_of(ox_isa_best());
+    const float *y = n->out[0]->data;
+    for (size_t r = 0; r < a.outer; r++, g += a.len, y += a.len, dx += a.len) {
+        float dot = (float)v->dot(g, y, a.len);
+        for (size_t k = 0; k < a.len; k++) {
+            dx[k] += y[k] * (g[k] - dot);
         }
     }
     return STATUS_OK;
@@ -82,8 +110,10 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
                                           .max_in = 1,                                                                 \
                                           .min_out = 1,                                                                \
                                           .max_out = 1,                                                                \
-                                          .infer = infer,                                                              \
+                                          .infer = ox_softmax_infer,                                                   \
                                           .forward = forward,                                                          \
-                                          .vjp = vjp}
+                                          .forward_reference = forward_reference,                                      \
+                                          .vjp = vjp,                                                                  \
+                                          .vjp_reference = vjp_reference}
 SOFTMAX(softmax, 13, 9999);
 SOFTMAX(softmax_flat, 1, 12);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Relu, LeakyRelu, Sigmoid, Tanh. Sigmoid and Tanh are computed in double and rounded once, so that their bits
- * depend neither on the vector width nor (but for one rounding in 2^29) on libm's variant for a CPU. */
-#include <math.h>
-
+ * Relu, LeakyRelu. */
 #include "kernels/common.h"
 #include "kernels/simd.h"
 
@@ -107,56 +104,6 @@ static status leaky_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     return STATUS_OK;
 }
 
-static double sigmoid(double x) {
-    if (x >= 0) {
-        return 1 / (1 + exp(-x));
-    }
-    double e = exp(x); /* no overflow on either side */
-    return e / (1 + e);
-}
-
-static status sigmoid_forward(ox_node *n, error *err) {
-    (void)err;
-    for (size_t i = 0; i < n->out[0]->n; i++) {
-        ox_put(n->out[0], i, sigmoid(ox_at(n->in[0], i)));
-    }
-    return STATUS_OK;
-}
-
-/* From the input, not the rounded output: 1 - y has no digits left where y is near 1. */
-static status sigmoid_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
-    (void)mode;
-    (void)err;
-    float *dx = ox_grad_in(n, 0);
-    const float *g = ox_grad_out(n, 0);
-    for (size_t i = 0; dx != NULL && g != NULL && i < n->out[0]->n; i++) {
-        double e = exp(-fabs(ox_at(n->in[0], i)));
-        dx[i] += (float)((double)g[i] * e / ((1 + e) * (1 + e)));
-    }
-    return STATUS_OK;
-}
-
-static status tanh_forward(ox_node *n, error *err) {
-    (void)err;
-    for (size_t i = 0; i < n->out[0]->n; i++) {
-        ox_put(n->out[0], i, tanh(ox_at(n->in[0], i)));
-    }
-    return STATUS_OK;
-}
-
-/* 1 - tanh^2 = 4 e / (1 + e)^2 with e = exp(-2 |x|) */
-static status tanh_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
-    (void)mode;
-    (void)err;
-    float *dx = ox_grad_in(n, 0);
-    const float *g = ox_grad_out(n, 0);
-    for (size_t i = 0; dx != NULL && g != NULL && i < n->out[0]->n; i++) {
-        double e = exp(-2 * fabs(ox_at(n->in[0], i)));
-        dx[i] += (float)((double)g[i] * 4 * e / ((1 + e) * (1 + e)));
-    }
-    return STATUS_OK;
-}
-
 #define UNARY(symbol, name, fwd, fwd_ref, back, back_ref)                                                              \
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = 6,                                                              \
@@ -173,5 +120,3 @@ static status tanh_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
                                           .vjp_reference = (back_ref)}
 UNARY(relu, "Relu", relu_forward, relu_reference, relu_vjp, relu_vjp_reference);
 UNARY(leaky_relu, "LeakyRelu", leaky_forward, NULL, leaky_vjp, NULL);
-UNARY(sigmoid, "Sigmoid", sigmoid_forward, NULL, sigmoid_vjp, NULL);
-UNARY(tanh, "Tanh", tanh_forward, NULL, tanh_vjp, NULL);
