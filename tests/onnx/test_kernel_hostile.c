@@ -84,7 +84,7 @@ static const char *const bad_specs[] = {
     /* elementwise */
     "Add 13 | f:Nx3 f:4",
     "Add 13 | f:Nx3 i64:3",
-    "Add 13 | i8:Nx3 i8:3",
+    "Add 13 | bool:Nx3 bool:3",
     "Add 13 | f:Nx3 -",
     "Add 13 | f:1048576x1 f:1x1048576",
     "Relu 14 | i32:Nx3",
@@ -205,7 +205,6 @@ static const char *const bad_specs[] = {
     "Split 18 axis=1 num_outputs=1.0 | f:Nx3",
     "Gather 13 axis=1 | f:Nx3 i64:1=3",
     "Gather 13 axis=1 | f:Nx3 i64:1=-4",
-    "Gather 13 axis=1 | f:Nx3 i64:1",
     "Gather 13 axis=1 | f:Nx3 f:1=0",
     "Gather 13 | f:Nx3 i64:1=0",
     "Gather 13 axis=2 | f:Nx3 i64:1=0",
@@ -350,15 +349,11 @@ static void optional_outputs(void **state) {
     driver_forward(&d, false);
     assert_true(d.out_t[1].dtype == ASSAY_BOOL && ((uint8_t *)d.out_t[1].data)[5] == 1);
     driver_close(&d);
-    static const char *const training[] = {"MaxPool 12 kernel_shape=2, | f:Nx2x4",
-                                           "BatchNormalization 13 | f:Nx3 f:3 f:3 f:3 f:3"};
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(driver_open(&d, training[i], 2, false, 1), STATUS_OK);
-        d.out[1] = &d.out_t[1];
-        d.n.n_out = 2;
-        assert_int_equal(d.n.kernel->infer(&d.n, &d.err), STATUS_UNSUPPORTED);
-        driver_close(&d);
-    }
+    assert_int_equal(driver_open(&d, "BatchNormalization 13 | f:Nx3 f:3 f:3 f:3 f:3", 2, false, 1), STATUS_OK);
+    d.out[1] = &d.out_t[1];
+    d.n.n_out = 2;
+    assert_int_equal(d.n.kernel->infer(&d.n, &d.err), STATUS_UNSUPPORTED);
+    driver_close(&d);
 }
 
 static void constants(void **state) {

@@ -1,37 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * AveragePool (opset 7 on; ceil_mode from 10, dilations from 19) and GlobalAveragePool. Sums in double, in scan
- * order; forward is the plain loop. The divisor counts the taps inside the input or, with count_include_pad, inside
- * the padded input. */
-#include "kernels/window.h"
+ * AveragePool (opset 1 on; count_include_pad from 7, ceil_mode from 10, dilations from 19). Sums in double; the divisor
+ * counts the taps inside the input or, with count_include_pad, inside the padded input. */
+#include "kernels/pool_rows.h"
 
 static status infer(ox_node *n, error *err) {
+    ox_window w;
     TRY(ox_need_float(n, 0, err));
     TRY(ox_check_attr(n, "count_include_pad", OX_INT, err));
-    const ox_tensor *x = n->in[0];
-    ox_window w;
-    TRY(ox_window_read(n, NULL, true, &w, err));
-    int64_t shape[5] = {x->shape[0], x->shape[1]};
-    for (uint32_t i = 0; i < w.n_spatial; i++) {
-        shape[2 + i] = (int64_t)w.out[3 - w.n_spatial + i];
-    }
-    return ox_set_shape(n->out[0], x->dtype, shape, x->n_dims, err);
-}
-
-static status prepare(ox_node *n, bool want_vjp, error *err) {
-    (void)want_vjp;
-    ox_window *w = mem_zalloc(sizeof *w);
-    status st = ox_window_read(n, NULL, true, w, err);
-    if (st != STATUS_OK) {
-        mem_free(w);
-        return st;
-    }
-    n->state = w;
-    return STATUS_OK;
-}
-
-static void release(ox_node *n) {
-    mem_free(n->state);
-    n->state = NULL;
+    return ox_pool_infer(n, &w, err);
 }
 
 /* Taps of dimension d at o that lie inside the padded input: all but those that ceil_mode pushes beyond its end. */
@@ -41,6 +17,27 @@ static size_t padded_taps(const ox_window *w, unsigned d, size_t o) {
     return room < w->k[d] ? room : w->k[d];
 }
 
+/* The factor of the divisor that dimension d gives at output o. */
+static double taps_of(const ox_window *w, unsigned d, size_t o, bool include_pad) {
+    ox_taps t = ox_window_taps(w, d, o);
+    return (double)(include_pad ? padded_taps(w, d, o) : t.end - t.first);
+}
+
+static bool includes_pad(const ox_node *n) {
+    return ox_attr_int(n, "count_include_pad", 0) != 0;
+}
+
+static status prepare(ox_node *n, bool want_vjp, error *err) {
+    TRY(ox_pool_prepare(n, want_vjp, err));
+    ox_pool *p = n->state;
+    for (size_t o = 0; p->by_rows && o < p->w.out[2]; o++) {
+        p->column[o] = 1 / taps_of(&p->w, 2, o, includes_pad(n));
+    }
+    return STATUS_OK;
+}
+
+/* ---- the plain loop ----------------------------------------------------------------------------- */
+
 typedef struct place {
     ox_taps d, h, c;
     double divisor;
@@ -49,33 +46,30 @@ typedef struct place {
 static place place_of(const ox_window *w, size_t o, bool include_pad) {
     size_t at[3] = {o / (w->out[1] * w->out[2]), o / w->out[2] % w->out[1], o % w->out[2]};
     place p = {ox_window_taps(w, 0, at[0]), ox_window_taps(w, 1, at[1]), ox_window_taps(w, 2, at[2]), 1};
-    if (include_pad) {
-        p.divisor = (double)(padded_taps(w, 0, at[0]) * padded_taps(w, 1, at[1]) * padded_taps(w, 2, at[2]));
-    } else {
-        p.divisor = (double)((p.d.end - p.d.first) * (p.h.end - p.h.first) * (p.c.end - p.c.first));
+    for (unsigned d = 0; d < 3; d++) {
+        p.divisor *= taps_of(w, d, at[d], include_pad);
     }
     return p;
 }
 
 /* `at`: element of the plane, in scan order. */
 #define EACH_TAP(p, w, body)                                                                                           \
-    for (size_t i_ = 0; i_ < (p).d.end - (p).d.first; i_++) {                                                          \
-        for (size_t j_ = 0; j_ < (p).h.end - (p).h.first; j_++) {                                                      \
-            size_t z_ = (p).d.at + i_ * (w)->dilation[0], y_ = (p).h.at + j_ * (w)->dilation[1];                       \
+    for (size_t i_ = (p).d.first; i_ < (p).d.end; i_++) {                                                              \
+        for (size_t j_ = (p).h.first; j_ < (p).h.end; j_++) {                                                          \
+            size_t row_ = ox_pool_row(w, (p).d, (p).h, i_, j_);                                                        \
             for (size_t t_ = 0; t_ < (p).c.end - (p).c.first; t_++) {                                                  \
-                size_t at = (z_ * (w)->in[1] + y_) * (w)->in[2] + (p).c.at + t_ * (w)->dilation[2];                    \
+                size_t at = row_ + (p).c.at + t_ * (w)->dilation[2];                                                   \
                 body;                                                                                                  \
             }                                                                                                          \
         }                                                                                                              \
     }
 
-static status forward(ox_node *n, error *err) {
+static status forward_reference(ox_node *n, error *err) {
     (void)err;
-    const ox_window *w = n->state;
-    bool include_pad = ox_attr_int(n, "count_include_pad", 0) != 0;
+    const ox_window *w = &((const ox_pool *)n->state)->w;
     size_t planes = ox_count(n->in[0], 0, 2);
     for (size_t o = 0; o < w->out_plane; o++) {
-        place p = place_of(w, o, include_pad);
+        place p = place_of(w, o, includes_pad(n));
         for (size_t i = 0; i < planes; i++) {
             double sum = 0;
             EACH_TAP(p, w, sum += ox_at(n->in[0], i * w->in_plane + at))
@@ -85,16 +79,15 @@ static status forward(ox_node *n, error *err) {
     return STATUS_OK;
 }
 
-static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     (void)err;
-    const ox_window *w = n->state;
-    bool include_pad = ox_attr_int(n, "count_include_pad", 0) != 0;
+    const ox_window *w = &((const ox_pool *)n->state)->w;
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
     size_t planes = ox_count(n->in[0], 0, 2);
     for (size_t o = 0; g != NULL && dx != NULL && o < w->out_plane; o++) {
-        place p = place_of(w, o, include_pad);
+        place p = place_of(w, o, includes_pad(n));
         for (size_t i = 0; i < planes; i++) {
             float share = (float)((double)g[i * w->out_plane + o] / p.divisor);
             EACH_TAP(p, w, dx[i * w->in_plane + at] += share)
@@ -103,51 +96,152 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     return STATUS_OK;
 }
 
-static status global_infer(ox_node *n, error *err) {
-    TRY(ox_need_float(n, 0, err));
-    const ox_tensor *x = n->in[0];
-    if (x->n_dims < 3) {
-        return error_set(err, STATUS_MODEL, "the input has %u dimensions; at least 3 are needed", x->n_dims);
+/* ---- by rows ------------------------------------------------------------------------------------ */
+
+OX_POOL_PHASES(double)
+OX_POOL_PHASES(float)
+
+/* to = the sum of up to three rows, or to + it. */
+static void sum_three(const float *const from[3], size_t n_rows, bool first, double *to, size_t len) {
+    const float *a = from[0], *b = from[1], *c = from[2];
+    for (size_t i = 0; !first && i < len; i++) {
+        to[i] += (double)a[i];
     }
-    int64_t shape[ASSAY_MAX_DIMS] = {x->shape[0], x->shape[1], 1, 1, 1, 1, 1, 1};
-    if (ox_count(x, 2, x->n_dims) == 0) {
-        return error_set(err, STATUS_MODEL, "the mean of no elements");
+    for (size_t i = 0; first && n_rows == 1 && i < len; i++) {
+        to[i] = (double)a[i];
     }
-    return ox_set_shape(n->out[0], x->dtype, shape, x->n_dims, err);
+    for (size_t i = 0; first && n_rows == 2 && i < len; i++) {
+        to[i] = (double)a[i] + (double)b[i];
+    }
+    for (size_t i = 0; first && n_rows == 3 && i < len; i++) {
+        to[i] = (double)a[i] + (double)b[i] + (double)c[i];
+    }
 }
 
-static status global_forward(ox_node *n, error *err) {
-    (void)err;
-    const ox_tensor *x = n->in[0];
-    size_t inner = ox_count(x, 2, x->n_dims);
-    for (size_t p = 0; p < n->out[0]->n; p++) {
-        double sum = 0;
-        for (size_t i = 0; i < inner; i++) {
-            sum += ox_at(x, p * inner + i);
+/* The rows under the window, summed into the middle of a padded row (whose pads stay zero). */
+static void sum_rows(const ox_pool *p, const float *x, ox_taps d, ox_taps h, double *sum) {
+    const float *from[3] = {NULL};
+    size_t waiting = 0;
+    bool first = true;
+    for (size_t i = d.first; i < d.end; i++) {
+        for (size_t j = h.first; j < h.end; j++) {
+            from[waiting++] = x + ox_pool_row(&p->w, d, h, i, j);
+            bool last = i + 1 == d.end && j + 1 == h.end;
+            if (!first || waiting == 3 || last) {
+                sum_three(from, waiting, first, sum, p->middle);
+                waiting = 0;
+                first = false;
+            }
         }
-        ox_put(n->out[0], p, sum / (double)inner);
+    }
+}
+
+/* `factor` is one over the part of the divisor that a row of outputs has in common. */
+static void forward_row(const ox_pool *p, const double *phases, double factor, double *sum, float *y) {
+    const ox_window *w = &p->w;
+    const double *column = p->column; /* a local: a store to y might change what is read through p */
+    const double *a = phases, *b = w->k[2] > 1 ? phases + p->tap_at[1] : a,
+                 *c = w->k[2] > 2 ? phases + p->tap_at[2] : a;
+    size_t len = w->out[2];
+    switch (w->k[2]) {
+    case 2:
+        for (size_t o = 0; o < len; o++) {
+            y[o] = (float)((a[o] + b[o]) * factor * column[o]);
+        }
+        return;
+    case 3:
+        for (size_t o = 0; o < len; o++) {
+            y[o] = (float)((a[o] + b[o] + c[o]) * factor * column[o]);
+        }
+        return;
+    default: memcpy(sum, phases, len * sizeof *sum);
+    }
+    for (size_t t = 1; t < w->k[2]; t++) {
+        a = phases + p->tap_at[t];
+        for (size_t o = 0; o < len; o++) {
+            sum[o] += a[o];
+        }
+    }
+    for (size_t o = 0; o < len; o++) {
+        y[o] = (float)(sum[o] * factor * column[o]);
+    }
+}
+
+static double factor_of(const ox_window *w, size_t row, bool include_pad) {
+    return 1 / (taps_of(w, 0, row / w->out[1], include_pad) * taps_of(w, 1, row % w->out[1], include_pad));
+}
+
+static status forward(ox_node *n, error *err) {
+    const ox_pool *p = n->state;
+    const ox_window *w = &p->w;
+    if (n->in[0]->dtype != ASSAY_F32 || !p->by_rows) {
+        return forward_reference(n, err);
+    }
+    double *padded = p->buffer[0], *phases = p->buffer[1], *sum = p->buffer[2];
+    bool include_pad = includes_pad(n);
+    for (size_t i = 0, planes = ox_count(n->in[0], 0, 2); i < planes; i++) {
+        const float *x = ox_f32(n->in[0]) + i * w->in_plane;
+        float *y = (float *)n->out[0]->data + i * w->out_plane;
+        OX_POOL_EACH_ROW(w, {
+            sum_rows(p, x, d, h, padded + w->pad_lo[2]);
+            forward_row(p, ox_pool_split_double(p, padded, phases), factor_of(w, row, include_pad), sum,
+                        y + row * w->out[2]);
+        })
     }
     return STATUS_OK;
 }
 
-static status global_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
-    (void)mode;
-    (void)err;
-    const ox_tensor *x = n->in[0];
+/* One row of cotangents, spread over its taps. */
+static void spread_row(const ox_pool *p, const float *g, double factor, float *share, float *phases) {
+    const ox_window *w = &p->w;
+    const double *column = p->column;
+    size_t len = w->out[2];
+    for (size_t o = 0; o < len; o++) {
+        share[o] = (float)((double)g[o] * factor * column[o]);
+    }
+    memset(phases, 0, w->stride[2] * p->phase * sizeof *phases);
+    for (size_t t = 0; t < w->k[2]; t++) {
+        float *to = phases + p->tap_at[t];
+        for (size_t o = 0; o < len; o++) {
+            to[o] += share[o];
+        }
+    }
+}
+
+static void add_rows(const ox_pool *p, const float *from, ox_taps d, ox_taps h, float *dx) {
+    size_t len = p->middle;
+    for (size_t i = d.first; i < d.end; i++) {
+        for (size_t j = h.first; j < h.end; j++) {
+            float *to = dx + ox_pool_row(&p->w, d, h, i, j);
+            for (size_t c = 0; c < len; c++) {
+                to[c] += from[c];
+            }
+        }
+    }
+}
+
+static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    const ox_pool *p = n->state;
+    const ox_window *w = &p->w;
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
-    size_t inner = ox_count(x, 2, x->n_dims);
-    for (size_t p = 0; g != NULL && dx != NULL && p < n->out[0]->n; p++) {
-        float share = (float)((double)g[p] / (double)inner);
-        for (size_t i = 0; i < inner; i++) {
-            dx[p * inner + i] += share;
-        }
+    if (g == NULL || dx == NULL || !p->by_rows) {
+        return vjp_reference(n, mode, err);
+    }
+    /* buffer 0 is the forward pass's: its pads stay zero */
+    float *phases = p->buffer[1], *share = p->buffer[2], *padded = p->buffer[3];
+    bool include_pad = includes_pad(n);
+    for (size_t i = 0, planes = ox_count(n->in[0], 0, 2); i < planes; i++) {
+        OX_POOL_EACH_ROW(w, {
+            spread_row(p, g + i * w->out_plane + row * w->out[2], factor_of(w, row, include_pad), share, phases);
+            add_rows(p, ox_pool_join_float(p, phases, padded) + w->pad_lo[2], d, h, dx + i * w->in_plane);
+        })
     }
     return STATUS_OK;
 }
 
 const ox_kernel ox_kernel_average_pool = {.op = "AveragePool",
-                                          .min_opset = 7,
+                                          .min_opset = 1,
                                           .max_opset = 9999,
                                           .flags = OX_KEEPS_BATCH,
                                           .min_in = 1,
@@ -156,18 +250,8 @@ const ox_kernel ox_kernel_average_pool = {.op = "AveragePool",
                                           .max_out = 1,
                                           .infer = infer,
                                           .prepare = prepare,
-                                          .release = release,
+                                          .release = ox_pool_release,
                                           .forward = forward,
-                                          .vjp = vjp};
-
-const ox_kernel ox_kernel_global_average_pool = {.op = "GlobalAveragePool",
-                                                 .min_opset = 1,
-                                                 .max_opset = 9999,
-                                                 .flags = OX_KEEPS_BATCH,
-                                                 .min_in = 1,
-                                                 .max_in = 1,
-                                                 .min_out = 1,
-                                                 .max_out = 1,
-                                                 .infer = global_infer,
-                                                 .forward = global_forward,
-                                                 .vjp = global_vjp};
+                                          .forward_reference = forward_reference,
+                                          .vjp = vjp,
+                                          .vjp_reference = vjp_reference};

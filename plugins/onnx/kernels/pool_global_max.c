@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GlobalMaxPool. The gradient goes to the first maximum, as MaxPool's does; NaN wins. */
+ * GlobalMaxPool. The gradient goes to the first maximum, as MaxPool's does; the first NaN wins. */
 #include "kernels/common.h"
+#include "kernels/simd.h"
 
 static status infer(ox_node *n, error *err) {
     TRY(ox_need_float(n, 0, err));
@@ -26,11 +27,40 @@ static size_t argmax(const ox_tensor *x, size_t base, size_t count) {
     return best;
 }
 
-static status forward(ox_node *n, error *err) {
+static status forward_reference(ox_node *n, error *err) {
     (void)err;
     size_t inner = ox_count(n->in[0], 2, n->in[0]->n_dims);
     for (size_t p = 0; p < n->out[0]->n; p++) {
         ox_put(n->out[0], p, ox_at(n->in[0], argmax(n->in[0], p * inner, inner)));
+    }
+    return STATUS_OK;
+}
+
+/* NaN where there is one. */
+static float max_of(const float *x, size_t n) {
+    ox_vf best = ox_v_set(x[0]);
+    size_t i = 0;
+    for (; i + OX_LANES <= n; i += OX_LANES) {
+        ox_vf v = ox_v_load(x + i);
+        best = ox_v_select((v > best) | (v != v), v, best); /* against a NaN nothing is greater: it stays */
+    }
+    float m = best[0];
+    for (size_t k = 1; k < OX_LANES; k++) {
+        m = best[k] > m || best[k] != best[k] ? best[k] : m;
+    }
+    for (; i < n; i++) {
+        m = x[i] > m || x[i] != x[i] ? x[i] : m;
+    }
+    return m;
+}
+
+static status forward(ox_node *n, error *err) {
+    if (n->in[0]->dtype != ASSAY_F32) {
+        return forward_reference(n, err);
+    }
+    size_t inner = ox_count(n->in[0], 2, n->in[0]->n_dims);
+    for (size_t p = 0; p < n->out[0]->n; p++) {
+        ((float *)n->out[0]->data)[p] = max_of(ox_f32(n->in[0]) + p * inner, inner);
     }
     return STATUS_OK;
 }
@@ -57,4 +87,5 @@ const ox_kernel ox_kernel_global_max_pool = {.op = "GlobalMaxPool",
                                              .max_out = 1,
                                              .infer = infer,
                                              .forward = forward,
+                                             .forward_reference = forward_reference,
                                              .vjp = vjp};

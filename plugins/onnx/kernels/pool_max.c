@@ -1,55 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
- * MaxPool (opset 1 on; dilations and ceil_mode from 10, int8 and uint8 from 12), one to three spatial dimensions.
- * Padding never wins. A NaN wins over everything, the last of several in scan order. Of equal maxima the first in
- * scan order (D, H, W) gets the whole gradient. */
+ * MaxPool (opset 1 on; Indices from 8, dilations and ceil_mode from 10, int8 and uint8 from 12), one to three spatial
+ * dimensions. Padding never wins. A NaN wins over everything, the last of several in scan order. Of equal maxima the
+ * first in scan order (D, H, W) gets the whole gradient, and is what Indices names: its place in the whole input, with
+ * storage_order 1 the spatial dimensions counted from the first on. */
+#include <math.h>
+
+#include "kernels/pool_rows.h"
 #include "kernels/simd.h"
-#include "kernels/window.h"
 
 static status infer(ox_node *n, error *err) {
     TRY(ox_need_dtype_of_first(n, 0, err));
+    TRY(ox_check_attr(n, "storage_order", OX_INT, err));
     const ox_tensor *x = n->in[0];
     if (!ox_is_float(x->dtype) && x->dtype != ASSAY_I8 && x->dtype != ASSAY_U8) {
         return error_set(err, STATUS_UNSUPPORTED, "MaxPool of %s is not supported", ox_dtype_name(x->dtype));
     }
-    if (ox_output(n, 1) != NULL) {
-        return error_set(err, STATUS_UNSUPPORTED, "the output Indices is not supported");
+    int64_t order = ox_attr_int(n, "storage_order", 0);
+    if (order != 0 && order != 1) {
+        return error_set(err, STATUS_MODEL, "storage_order is neither 0 nor 1");
     }
     ox_window w;
-    TRY(ox_window_read(n, NULL, true, &w, err));
-    int64_t shape[5] = {x->shape[0], x->shape[1]};
-    for (uint32_t i = 0; i < w.n_spatial; i++) {
-        shape[2 + i] = (int64_t)w.out[3 - w.n_spatial + i];
-    }
-    return ox_set_shape(n->out[0], x->dtype, shape, x->n_dims, err);
+    TRY(ox_pool_infer(n, &w, err));
+    ox_tensor *indices = ox_output(n, 1);
+    return indices == NULL ? STATUS_OK : ox_set_shape(indices, ASSAY_I64, n->out[0]->shape, n->out[0]->n_dims, err);
 }
 
-static status prepare(ox_node *n, bool want_vjp, error *err) {
-    (void)want_vjp;
-    ox_window *w = mem_zalloc(sizeof *w);
-    status st = ox_window_read(n, NULL, true, w, err);
-    if (st != STATUS_OK) {
-        mem_free(w);
-        return st;
-    }
-    n->state = w;
-    return STATUS_OK;
-}
-
-static void release(ox_node *n) {
-    mem_free(n->state);
-    n->state = NULL;
-}
+/* ---- the plain loop ----------------------------------------------------------------------------- */
 
 /* Index in its plane of the maximum of one window; `base` is the plane's first element. */
-static size_t argmax(const ox_tensor *x, size_t base, const ox_window *w, size_t od, size_t oh, size_t ow) {
-    ox_taps d = ox_window_taps(w, 0, od), h = ox_window_taps(w, 1, oh), c = ox_window_taps(w, 2, ow);
-    size_t best_at = (d.at * w->in[1] + h.at) * w->in[2] + c.at;
+static size_t argmax(const ox_tensor *x, size_t base, const ox_window *w, ox_taps d, ox_taps h, ox_taps c) {
+    size_t best_at = ox_pool_row(w, d, h, d.first, h.first) + c.at;
     double best = ox_at(x, base + best_at);
     for (size_t i = d.first; i < d.end; i++) {
         for (size_t j = h.first; j < h.end; j++) {
-            size_t row = (d.at + (i - d.first) * w->dilation[0]) * w->in[1] + h.at + (j - h.first) * w->dilation[1];
+            size_t row = ox_pool_row(w, d, h, i, j);
             for (size_t k = c.first; k < c.end; k++) {
-                size_t at = row * w->in[2] + c.at + (k - c.first) * w->dilation[2];
+                size_t at = row + c.at + (k - c.first) * w->dilation[2];
                 double v = ox_at(x, base + at);
                 if (v > best || v != v) {
                     best = v;
@@ -61,30 +47,56 @@ static size_t argmax(const ox_tensor *x, size_t base, const ox_window *w, size_t
     return best_at;
 }
 
-/* Calls `body` for each window with `base` (plane of x), `i` (element of y). */
-#define EACH_WINDOW(body)                                                                                              \
-    for (size_t p = 0, i = 0; p < planes; p++) {                                                                       \
-        size_t base = p * w->in_plane;                                                                                 \
-        for (size_t od = 0; od < w->out[0]; od++) {                                                                    \
-            for (size_t oh = 0; oh < w->out[1]; oh++) {                                                                \
-                for (size_t ow = 0; ow < w->out[2]; ow++, i++) {                                                       \
-                    body;                                                                                              \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
+/* Calls `body` for each window with its argmax: `base` (plane of x), `at` in the plane, `i` (element of y). */
+#define EACH_WINDOW(n, w, body)                                                                                        \
+    for (size_t p = 0, planes = ox_count((n)->in[0], 0, 2); p < planes; p++) {                                         \
+        size_t base = p * (w)->in_plane;                                                                               \
+        OX_POOL_EACH_ROW(                                                                                              \
+            w, for (size_t ow = 0; ow < (w)->out[2]; ow++) {                                                           \
+                size_t at = argmax((n)->in[0], base, w, d, h, ox_window_taps(w, 2, ow));                               \
+                size_t i = p * (w)->out_plane + row * (w)->out[2] + ow;                                                \
+                body;                                                                                                  \
+            })                                                                                                         \
     }
+
+/* Place `at` of a plane where the first spatial dimension varies fastest. */
+static size_t by_columns(const ox_window *w, size_t at) {
+    size_t d = at / (w->in[1] * w->in[2]), h = at / w->in[2] % w->in[1], c = at % w->in[2];
+    return d + w->in[0] * (h + w->in[1] * c);
+}
+
+static void indices(const ox_node *n) {
+    const ox_window *w = &((const ox_pool *)n->state)->w;
+    bool columns = ox_attr_int(n, "storage_order", 0) == 1;
+    int64_t *to = n->out[1]->data;
+    EACH_WINDOW(n, w, to[i] = (int64_t)(base + (columns ? by_columns(w, at) : at)))
+}
 
 static status forward_reference(ox_node *n, error *err) {
     (void)err;
-    const ox_window *w = n->state;
-    const ox_tensor *x = n->in[0];
-    size_t planes = ox_count(x, 0, 2), item = ox_dtype_bytes(x->dtype);
-    EACH_WINDOW({
-        size_t at = base + argmax(x, base, w, od, oh, ow);
-        memcpy((char *)n->out[0]->data + i * item, (const char *)x->data + at * item, item);
-    })
+    const ox_window *w = &((const ox_pool *)n->state)->w;
+    size_t item = ox_dtype_bytes(n->in[0]->dtype);
+    EACH_WINDOW(n, w,
+                memcpy((char *)n->out[0]->data + i * item, (const char *)n->in[0]->data + (base + at) * item, item))
+    if (ox_output(n, 1) != NULL) {
+        indices(n);
+    }
     return STATUS_OK;
 }
+
+static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
+    (void)mode;
+    (void)err;
+    const ox_window *w = &((const ox_pool *)n->state)->w;
+    const float *g = ox_grad_out(n, 0);
+    float *dx = ox_grad_in(n, 0);
+    if (g != NULL && dx != NULL) {
+        EACH_WINDOW(n, w, dx[base + at] += g[i])
+    }
+    return STATUS_OK;
+}
+
+/* ---- 2x2 windows -------------------------------------------------------------------------------- */
 
 static inline float wins(float v, float best) {
     float r = v > best ? v : best;
@@ -123,62 +135,6 @@ static bool is_2x2(const ox_window *w) {
     return plain;
 }
 
-/* One output of the general case in float32. */
-static float window_max(const float *x, const ox_window *w, ox_taps d, ox_taps h, ox_taps c) {
-    float best = x[(d.at * w->in[1] + h.at) * w->in[2] + c.at];
-    for (size_t i = d.first; i < d.end; i++) {
-        for (size_t j = h.first; j < h.end; j++) {
-            size_t row = (d.at + (i - d.first) * w->dilation[0]) * w->in[1] + h.at + (j - h.first) * w->dilation[1];
-            const float *v = x + row * w->in[2] + c.at;
-            for (size_t k = c.first; k < c.end; k++, v += w->dilation[2]) {
-                best = wins(*v, best);
-            }
-        }
-    }
-    return best;
-}
-
-static void plane_any(const float *x, float *y, const ox_window *w) {
-    for (size_t od = 0; od < w->out[0]; od++) {
-        ox_taps d = ox_window_taps(w, 0, od);
-        for (size_t oh = 0; oh < w->out[1]; oh++) {
-            ox_taps h = ox_window_taps(w, 1, oh);
-            for (size_t ow = 0; ow < w->out[2]; ow++) {
-                *y++ = window_max(x, w, d, h, ox_window_taps(w, 2, ow));
-            }
-        }
-    }
-}
-
-static status forward(ox_node *n, error *err) {
-    const ox_window *w = n->state;
-    if (n->in[0]->dtype != ASSAY_F32) {
-        return forward_reference(n, err);
-    }
-    bool small = is_2x2(w);
-    for (size_t p = 0, planes = ox_count(n->in[0], 0, 2); p < planes; p++) {
-        const float *x = ox_f32(n->in[0]) + p * w->in_plane;
-        float *y = (float *)n->out[0]->data + p * w->out_plane;
-        if (small) {
-            plane_2x2(x, y, w);
-        } else {
-            plane_any(x, y, w);
-        }
-    }
-    return STATUS_OK;
-}
-
-static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
-    (void)mode;
-    (void)err;
-    const ox_window *w = n->state;
-    const float *g = ox_grad_out(n, 0);
-    float *dx = ox_grad_in(n, 0);
-    size_t planes = g == NULL || dx == NULL ? 0 : ox_count(n->in[0], 0, 2);
-    EACH_WINDOW(dx[base + argmax(n->in[0], base, w, od, oh, ow)] += g[i])
-    return STATUS_OK;
-}
-
 /* Four windows of two rows: g goes to the first place that equals the maximum m. */
 static void vjp_four(const float *r0, const float *r1, ox_vf m, ox_vf g, float *d0, float *d1) {
     ox_vf a0 = ox_v_load(r0), a1 = ox_v_load(r0 + OX_LANES), b0 = ox_v_load(r1);
@@ -211,16 +167,230 @@ static void vjp_plane_2x2(const float *x, const float *y, const float *g, float 
     }
 }
 
+/* ---- by rows ------------------------------------------------------------------------------------ */
+
+typedef float f32;
+typedef uint8_t u8;
+typedef int8_t i8;
+
+/* b = the winner of a and b, element by element. */
+static void wins_row_f32(const float *a, float *b, size_t n) {
+    size_t i = 0;
+    for (; i + OX_LANES <= n; i += OX_LANES) {
+        ox_v_store(b + i, v_wins(ox_v_load(a + i), ox_v_load(b + i)));
+    }
+    for (; i < n; i++) {
+        b[i] = wins(a[i], b[i]);
+    }
+}
+
+#define WINS_ROW(T)                                                                                                    \
+    static void wins_row_##T(const T *a, T *b, size_t n) {                                                             \
+        for (size_t i = 0; i < n; i++) {                                                                               \
+            b[i] = a[i] > b[i] ? a[i] : b[i];                                                                          \
+        }                                                                                                              \
+    }
+WINS_ROW(u8)
+WINS_ROW(i8)
+
+/* One plane; `low` is below every element. The rows under a window win into the middle of a padded row, whose pads
+ * are `low`, and its taps into y. */
+#define PLANE_BY_ROWS(T, low)                                                                                          \
+    OX_POOL_PHASES(T)                                                                                                  \
+    static void plane_##T(const ox_pool *p, const T *x, T *y) {                                                        \
+        const ox_window *w = &p->w;                                                                                    \
+        T *padded = p->buffer[0], *best = padded + w->pad_lo[2];                                                       \
+        for (size_t i = 0; i < p->width; i++) {                                                                        \
+            padded[i] = low;                                                                                           \
+        }                                                                                                              \
+        OX_POOL_EACH_ROW(w, {                                                                                          \
+            memcpy(best, x + ox_pool_row(w, d, h, d.first, h.first), p->middle * sizeof(T));                           \
+            for (size_t i = d.first; i < d.end; i++) {                                                                 \
+                for (size_t j = i == d.first ? h.first + 1 : h.first; j < h.end; j++) {                                \
+                    wins_row_##T(x + ox_pool_row(w, d, h, i, j), best, p->middle);                                     \
+                }                                                                                                      \
+            }                                                                                                          \
+            const T *phases = ox_pool_split_##T(p, padded, p->buffer[1]);                                              \
+            T *to = y + row * w->out[2];                                                                               \
+            memcpy(to, phases, w->out[2] * sizeof(T));                                                                 \
+            for (size_t t = 1; t < w->k[2]; t++) {                                                                     \
+                wins_row_##T(phases + p->tap_at[t], to, w->out[2]);                                                    \
+            }                                                                                                          \
+        })                                                                                                             \
+    }
+PLANE_BY_ROWS(f32, -INFINITY)
+PLANE_BY_ROWS(u8, 0)
+PLANE_BY_ROWS(i8, INT8_MIN)
+
+static void one_plane(const ox_node *n, size_t i, bool small) {
+    const ox_pool *p = n->state;
+    size_t item = ox_dtype_bytes(n->in[0]->dtype);
+    const void *x = (const char *)n->in[0]->data + i * p->w.in_plane * item;
+    void *y = (char *)n->out[0]->data + i * p->w.out_plane * item;
+    switch (n->in[0]->dtype) {
+    case ASSAY_U8: plane_u8(p, x, y); break;
+    case ASSAY_I8: plane_i8(p, x, y); break;
+    default:
+        if (small) {
+            plane_2x2(x, y, &p->w);
+        } else {
+            plane_f32(p, x, y);
+        }
+    }
+}
+
+static status forward(ox_node *n, error *err) {
+    const ox_pool *p = n->state;
+    if (n->in[0]->dtype == ASSAY_F64 || !p->by_rows) {
+        return forward_reference(n, err);
+    }
+    bool small = is_2x2(&p->w);
+    for (size_t i = 0, planes = ox_count(n->in[0], 0, 2); i < planes; i++) {
+        one_plane(n, i, small);
+    }
+    if (ox_output(n, 1) != NULL) {
+        indices(n);
+    }
+    return STATUS_OK;
+}
+
+/* One row of outputs: where in the plane each has its maximum, less o * stride. Buffers: 0 a padded row of x (pads are
+ * NaN: equal to nothing), 1 its phases, 2 the row of y where it is not float32. */
+typedef struct search {
+    const ox_pool *p;
+    const float *y;
+    int32_t *place; /* out[2]; NOWHERE where a NaN won */
+} search;
+#define NOWHERE INT32_MIN
+
+static void load_row(const ox_tensor *t, size_t at, float *to, size_t len) {
+    switch (t->dtype) {
+    case ASSAY_F32: memcpy(to, ox_f32(t) + at, len * sizeof *to); break;
+    case ASSAY_U8:
+        for (size_t i = 0; i < len; i++) {
+            to[i] = (float)((const uint8_t *)t->data)[at + i];
+        }
+        break;
+    default:
+        for (size_t i = 0; i < len; i++) {
+            to[i] = (float)((const int8_t *)t->data)[at + i];
+        }
+    }
+}
+
+/* The taps of one row of x, the last first: so that the first of equals stays. `row` is its offset less pad_lo[2]. Up
+ * to three taps at a time, t and those after it. */
+static inline __attribute__((always_inline)) void search_taps(const search *s, const float *phases, int32_t row,
+                                                              size_t t, size_t taps) {
+    const float *y = s->y, *tap[3] = {NULL};
+    int32_t *place = s->place, at[3] = {0};
+    size_t o = 0, len = s->p->w.out[2];
+    for (size_t i = 0; i < taps; i++) {
+        tap[i] = phases + s->p->tap_at[t + i];
+        at[i] = row + (int32_t)((t + i) * s->p->w.dilation[2]);
+    }
+    for (; o + OX_LANES <= len; o += OX_LANES) {
+        ox_vf best = ox_v_load(y + o);
+        ox_vi found;
+        memcpy(&found, place + o, sizeof found);
+        for (size_t i = taps; i-- > 0;) {
+            ox_vi is = (ox_vi)(ox_v_load(tap[i] + o) == best);
+            found = (is & (ox_vi){at[i], at[i], at[i], at[i]}) | (~is & found);
+        }
+        memcpy(place + o, &found, sizeof found);
+    }
+    for (; o < len; o++) {
+        for (size_t i = taps; i-- > 0;) {
+            place[o] = tap[i][o] == y[o] ? at[i] : place[o];
+        }
+    }
+}
+
+static void search_row(const search *s, const ox_tensor *x, size_t base, size_t row) {
+    const ox_pool *p = s->p;
+    float *padded = p->buffer[0];
+    load_row(x, base + row, padded + p->w.pad_lo[2], p->middle);
+    const float *phases = ox_pool_split_f32(p, padded, p->buffer[1]);
+    int32_t at = (int32_t)row - (int32_t)p->w.pad_lo[2];
+    for (size_t t = p->w.k[2]; t > 0;) {
+        if (t == 2) {
+            search_taps(s, phases, at, 0, 2);
+            return;
+        }
+        size_t taps = t < 3 ? 1 : 3;
+        t -= taps;
+        if (taps == 3) {
+            search_taps(s, phases, at, t, 3);
+        } else {
+            search_taps(s, phases, at, t, 1);
+        }
+    }
+}
+
+/* False: some maximum is a NaN, which equals nothing. */
+static bool add_found(const search *s, const float *g, float *dx) {
+    size_t stride = s->p->w.stride[2], len = s->p->w.out[2];
+    const int32_t *place = s->place;
+    bool all = true;
+    for (size_t o = 0; o < len; o++) {
+        if (place[o] != NOWHERE) {
+            dx[(ptrdiff_t)place[o] + (ptrdiff_t)(o * stride)] += g[o];
+        } else {
+            all = false;
+        }
+    }
+    return all;
+}
+
+static void vjp_plane(const ox_node *n, size_t plane, const float *g, float *dx) {
+    const ox_pool *p = n->state;
+    const ox_window *w = &p->w;
+    const ox_tensor *x = n->in[0];
+    search s = {.p = p, .place = (int32_t *)(void *)p->column};
+    float *padded = p->buffer[0], *y_row = p->buffer[2];
+    size_t base = plane * w->in_plane;
+    for (size_t i = 0; i < p->width; i++) {
+        padded[i] = NAN;
+    }
+    OX_POOL_EACH_ROW(w, {
+        size_t out = plane * w->out_plane + row * w->out[2];
+        if (x->dtype != ASSAY_F32) {
+            load_row(n->out[0], out, y_row, w->out[2]);
+        }
+        s.y = x->dtype == ASSAY_F32 ? ox_f32(n->out[0]) + out : y_row;
+        for (size_t o = 0, len = w->out[2]; o < len; o++) {
+            s.place[o] = NOWHERE;
+        }
+        for (size_t i = d.end; i-- > d.first;) {
+            for (size_t j = h.end; j-- > h.first;) {
+                search_row(&s, x, base, ox_pool_row(w, d, h, i, j));
+            }
+        }
+        bool all = add_found(&s, g + out, dx + base);
+        for (size_t o = 0; !all && o < w->out[2]; o++) {
+            if (s.place[o] == NOWHERE) {
+                dx[base + argmax(x, base, w, d, h, ox_window_taps(w, 2, o))] += g[out + o];
+            }
+        }
+    })
+}
+
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
-    const ox_window *w = n->state;
+    const ox_pool *p = n->state;
+    const ox_window *w = &p->w;
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
-    if (g == NULL || dx == NULL || n->in[0]->dtype != ASSAY_F32 || !is_2x2(w) || w->stride[1] != 2) {
+    if (g == NULL || dx == NULL || n->in[0]->dtype == ASSAY_F64 || !p->by_rows || w->in_plane > INT32_MAX / 2) {
         return vjp_reference(n, mode, err);
     }
-    for (size_t p = 0, planes = ox_count(n->in[0], 0, 2); p < planes; p++) {
-        vjp_plane_2x2(ox_f32(n->in[0]) + p * w->in_plane, ox_f32(n->out[0]) + p * w->out_plane, g + p * w->out_plane,
-                      dx + p * w->in_plane, w);
+    bool small = n->in[0]->dtype == ASSAY_F32 && is_2x2(w) && w->stride[1] == 2;
+    for (size_t i = 0, planes = ox_count(n->in[0], 0, 2); i < planes; i++) {
+        if (small) {
+            vjp_plane_2x2(ox_f32(n->in[0]) + i * w->in_plane, ox_f32(n->out[0]) + i * w->out_plane,
+                          g + i * w->out_plane, dx + i * w->in_plane, w);
+        } else {
+            vjp_plane(n, i, g, dx);
+        }
     }
     return STATUS_OK;
 }
@@ -234,8 +404,8 @@ const ox_kernel ox_kernel_max_pool = {.op = "MaxPool",
                                       .min_out = 1,
                                       .max_out = 2,
                                       .infer = infer,
-                                      .prepare = prepare,
-                                      .release = release,
+                                      .prepare = ox_pool_prepare,
+                                      .release = ox_pool_release,
                                       .forward = forward,
                                       .forward_reference = forward_reference,
                                       .vjp = vjp,
