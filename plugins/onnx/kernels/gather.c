@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Gather along one axis, any dtype; the indices are known when the plan is made. */
-#include <inttypes.h>
-
-#include "kernels/moves.h"
+ * Gather along one axis, any dtype. Constant indices become tables of moves when the plan is made; computed ones (token
+ * ids cast from the input, an ArgMax) are checked and looked up in forward. */
+#include "kernels/lookup.h"
 
 static status infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
-    TRY(ox_need_indices(n, 1, err));
+    TRY(ox_need_integers(n, 1, err));
     const ox_tensor *x = n->in[0], *at = n->in[1];
     uint32_t axis = 0;
     TRY(ox_attr_axis(n, "axis", 0, x->n_dims, false, &axis, err));
     if (axis == 0 && x->has_batch) {
         return error_set(err, STATUS_UNSUPPORTED, "the axis is the batch's");
     }
-    for (size_t i = 0; i < at->n; i++) {
-        int64_t v = ox_index_at(at, i);
-        if (v < -x->shape[axis] || v >= x->shape[axis]) {
-            return error_set(err, STATUS_MODEL, "index %" PRId64 " is outside %" PRId64 " elements", v, x->shape[axis]);
-        }
+    if (x->has_batch && at->has_batch) {
+        return error_set(err, STATUS_UNSUPPORTED, "every example would read all others' indices");
+    }
+    for (size_t i = 0; at->is_const && i < at->n; i++) {
+        int64_t v = 0;
+        TRY(ox_index_read(at, i, x->shape[axis], &v, err));
     }
     int64_t shape[2 * ASSAY_MAX_DIMS] = {0};
     uint32_t rank = 0;
@@ -48,6 +48,10 @@ static int64_t source(const void *how, uint32_t d, size_t i) {
     return (v < 0 ? v + r->dim : v) * r->inner;
 }
 
+static bool constant(const ox_node *n) {
+    return n->in[1]->is_const;
+}
+
 static status prepare(ox_node *n, bool want_vjp, error *err) {
     (void)want_vjp;
     const ox_tensor *x = n->in[0];
@@ -55,7 +59,43 @@ static status prepare(ox_node *n, bool want_vjp, error *err) {
     TRY(ox_attr_axis(n, "axis", 0, x->n_dims, false, &axis, err));
     rows r = {.at = n->in[1], .dim = x->shape[axis], .inner = (int64_t)ox_count(x, axis + 1, x->n_dims)};
     int64_t shape[3] = {(int64_t)ox_count(x, 0, axis), (int64_t)r.at->n, r.inner};
-    return ox_moves_prepare(n, shape, 3, source, &r, err);
+    if (constant(n)) {
+        return ox_moves_prepare(n, shape, 3, source, &r, err);
+    }
+    TRY(ox_lookup_make(n, r.at->n, (size_t)r.inner, err));
+    ox_lookup *l = n->state;
+    l->outer = (size_t)shape[0];
+    l->step = ox_count(x, axis, x->n_dims);
+    return STATUS_OK;
+}
+
+static void release(ox_node *n) {
+    if (constant(n)) {
+        ox_moves_release(n);
+    } else {
+        ox_lookup_release(n);
+    }
+}
+
+static status forward(ox_node *n, error *err) {
+    if (constant(n)) {
+        return ox_moves_forward(n, err);
+    }
+    const ox_lookup *l = n->state;
+    const ox_tensor *x = n->in[0], *indices = n->in[1];
+    uint32_t axis = 0;
+    TRY(ox_attr_axis(n, "axis", 0, x->n_dims, false, &axis, err));
+    for (size_t i = 0; i < l->n; i++) {
+        int64_t v = 0;
+        TRY(ox_index_read(indices, i, x->shape[axis], &v, err));
+        l->at[i] = v * (int64_t)l->run;
+    }
+    ox_gather_forward(n);
+    return STATUS_OK;
+}
+
+static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    return constant(n) ? ox_moves_vjp(n, mode, err) : ox_gather_vjp(n, mode, err);
 }
 
 const ox_kernel ox_kernel_gather = {.op = "Gather",
@@ -68,6 +108,6 @@ const ox_kernel ox_kernel_gather = {.op = "Gather",
                                     .max_out = 1,
                                     .infer = infer,
                                     .prepare = prepare,
-                                    .release = ox_moves_release,
-                                    .forward = ox_moves_forward,
-                                    .vjp = ox_moves_vjp};
+                                    .release = release,
+                                    .forward = forward,
+                                    .vjp = vjp};
