@@ -28,22 +28,32 @@ typedef struct ox_plan_args {
     bool reference;
     bool unpadded;
     bool only_this_batch;
+    bool as_written; /* node by node as the file has it: no fusion, no blocked layouts (so is reference, unpadded) */
 } ox_plan_args;
+
+typedef struct ox_span {
+    float *data;
+    size_t n;
+} ox_span;
 
 typedef struct ox_plan {
     const ox_graph *graph;
     int64_t batch;
     bool want_vjp;
-    ox_tensor *tensors; /* by value; n_dims, shape, data valid for values of the plan */
-    bool *in_plan;      /* by value: an ancestor of what is wanted */
-    float **grads;      /* by value, float32 of the value's shape; NULL where no gradient flows */
-    ox_node *nodes;     /* what forward runs, in order; constants are folded away */
+    ox_tensor *tensors; /* by value, then those of the plan alone; n_dims, shape, data valid for values of the plan */
+    size_t n_tensors, cap_tensors;
+    bool *in_plan;  /* by value: an ancestor of what is wanted */
+    float **grads;  /* by tensor, float32 of its shape; NULL where no gradient flows */
+    size_t *root;   /* by tensor: itself, or the tensor of which it is a view */
+    ox_node *nodes; /* what forward runs, in order; constants are folded away */
     size_t n_nodes;
     size_t n_prepared; /* nodes whose prepare has been called */
     void *activations; /* one block with reuse; every value its own place when want_vjp */
     size_t n_activation_bytes;
     float *gradients; /* one block */
     size_t n_gradient_bytes;
+    ox_span *zeroed; /* gradients that nobody stores: zero before backward */
+    size_t n_zeroed;
     void **folded; /* data of folded constants */
     size_t n_folded, cap_folded, n_folded_bytes;
     arena memory;

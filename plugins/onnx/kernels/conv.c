@@ -3,6 +3,8 @@
  * The fast path runs a batch-1 convolution of oneDNN for each example, so that an example's bits depend neither on
  * its position nor on its neighbours by construction. */
 #include "kernels/conv.h"
+#include "kernels/dnnl.h"
+#include "kernels/epilogue.h"
 
 typedef struct conv_state {
     ox_conv_shape s;
@@ -10,18 +12,25 @@ typedef struct conv_state {
     ox_conv_narrow *narrow; /* NULL: oneDNN's backward pass */
     bool fixed;             /* weights reordered at prepare */
     bool want_vjp;
-    float *dx; /* one example's gradient before it is added */
+    ox_isa isa;
+    float *dx;         /* one example's gradient before it is added */
+    float *dy;         /* one example's cotangent behind the activation */
+    ox_reorder *plain; /* where `narrow` needs the rows of a blocked cotangent */
+    float *rows;
 } conv_state;
 
 static status get_shape(const ox_node *n, ox_conv_shape *s, error *err) {
     const ox_tensor *x = n->in[0], *weights = n->in[1];
-    *s = (ox_conv_shape){.groups = 1};
-    if (x->n_dims < 3 || weights->n_dims != x->n_dims) {
-        return error_set(err, STATUS_MODEL, "the input has %u and the weights have %u dimensions", x->n_dims,
+    int64_t x_shape[ASSAY_MAX_DIMS];
+    uint32_t n_dims = 0;
+    ox_logical_shape(x, x_shape, &n_dims);
+    *s = (ox_conv_shape){.groups = 1, .x_block = x->block, .y_block = n->out[0]->block};
+    if (n_dims < 3 || weights->n_dims != n_dims) {
+        return error_set(err, STATUS_MODEL, "the input has %u and the weights have %u dimensions", n_dims,
                          weights->n_dims);
     }
     TRY(ox_check_attr(n, "group", OX_INT, err));
-    int64_t groups = ox_attr_int(n, "group", 1), c = x->shape[1], k = weights->shape[0];
+    int64_t groups = ox_attr_int(n, "group", 1), c = x_shape[1], k = weights->shape[0];
     if (groups < 1 || c < 1 || k < 1 || c % groups != 0 || k % groups != 0) {
         return error_set(err, STATUS_MODEL, "group = %lld does not divide %lld input and %lld output channels",
                          (long long)groups, (long long)c, (long long)k);
@@ -30,7 +39,7 @@ static status get_shape(const ox_node *n, ox_conv_shape *s, error *err) {
         return error_set(err, STATUS_MODEL, "the weights are for %lld channels per group; the input has %lld",
                          (long long)weights->shape[1], (long long)(c / groups));
     }
-    s->batch = (size_t)x->shape[0];
+    s->batch = (size_t)x_shape[0];
     s->groups = (size_t)groups;
     s->c_in = (size_t)c;
     s->c_out = (size_t)k;
@@ -57,7 +66,10 @@ static void release(ox_node *n) {
     if (st != NULL) {
         ox_conv_dnnl_destroy(st->fast);
         ox_conv_narrow_destroy(st->narrow);
+        ox_reorder_destroy(st->plain);
         mem_free(st->dx);
+        mem_free(st->dy);
+        mem_free(st->rows);
         mem_free(st);
         n->state = NULL;
     }
@@ -73,15 +85,37 @@ static bool fits_int(const ox_node *n, const ox_conv_shape *s) {
     if (s->batch == 0) {
         return false; /* the plain loops do nothing at all, which is right */
     }
-    size_t per_x = n->in[0]->n / s->batch, per_y = n->out[0]->n / s->batch;
-    return per_x <= INT32_MAX && per_y <= INT32_MAX && n->in[1]->n <= INT32_MAX;
+    return s->x_step <= INT32_MAX && s->y_step <= INT32_MAX && n->in[1]->n <= INT32_MAX;
+}
+
+static status floats(size_t n, float **p, error *err) {
+    *p = mem_try(n, sizeof(float), "gradient", err);
+    return *p == NULL ? STATUS_MEMORY : STATUS_OK;
+}
+
+/* Scratch of the backward pass. */
+static status prepare_vjp(const ox_node *n, conv_state *st, bool narrow, error *err) {
+    const ox_conv_shape *s = &st->s;
+    if (ox_has_epilogue(n)) {
+        TRY(floats(s->y_step, &st->dy, err));
+    }
+    if (!narrow) {
+        return floats(s->x_step, &st->dx, err);
+    }
+    if (s->y_block > 0) {
+        const ox_window *w = &s->w;
+        int64_t dims[4] = {1, (int64_t)s->c_out, (int64_t)w->out[1], (int64_t)w->out[2]};
+        TRY(ox_reorder_create(dims, s->y_block, 0, &st->plain, err));
+        TRY(floats(s->c_out * w->out_plane, &st->rows, err));
+    }
+    return ox_conv_narrow_create(s, &st->narrow, err);
 }
 
 static status prepare_fast(ox_node *n, conv_state *st, bool want_vjp, error *err) {
     const ox_tensor *b = ox_input(n, 2);
-    bool narrow = want_vjp && ox_conv_narrow_pays(&st->s);
+    bool narrow = want_vjp && st->s.x_block == 0 && ox_conv_narrow_pays(&st->s);
     status code = ox_conv_dnnl_create(&st->s, b != NULL, want_vjp && !narrow, &st->fast, err);
-    if (code == STATUS_UNSUPPORTED) {
+    if (code == STATUS_UNSUPPORTED && st->s.x_block == 0 && st->s.y_block == 0) {
         return STATUS_OK; /* a geometry that oneDNN has no kernel for: the loops have */
     }
     TRY(code);
@@ -89,21 +123,19 @@ static status prepare_fast(ox_node *n, conv_state *st, bool want_vjp, error *err
     if (st->fixed) {
         TRY(load_weights(n, st, err));
     }
-    if (narrow) {
-        return ox_conv_narrow_create(&st->s, &st->narrow, err);
-    }
-    if (want_vjp) {
-        st->dx = mem_try(st->s.c_in * st->s.w.in_plane, sizeof(float), "gradient", err);
-        return st->dx == NULL ? STATUS_MEMORY : STATUS_OK;
-    }
-    return STATUS_OK;
+    return want_vjp ? prepare_vjp(n, st, narrow, err) : STATUS_OK;
 }
 
 static status prepare(ox_node *n, bool want_vjp, error *err) {
     conv_state *st = mem_zalloc(sizeof *st);
     n->state = st;
     st->want_vjp = want_vjp;
+    st->isa = ox_isa_best();
     status code = get_shape(n, &st->s, err);
+    if (code == STATUS_OK && st->s.batch > 0) {
+        st->s.x_step = n->in[0]->n / st->s.batch;
+        st->s.y_step = n->out[0]->n / st->s.batch;
+    }
     if (code == STATUS_OK && !n->reference && n->in[0]->dtype == ASSAY_F32 && n->in[0]->n > 0 && n->out[0]->n > 0 &&
         fits_int(n, &st->s)) {
         code = prepare_fast(n, st, want_vjp, err);
@@ -165,26 +197,32 @@ static status forward_reference(ox_node *n, error *err) {
 
 static status forward(ox_node *n, error *err) {
     conv_state *st = n->state;
+    float *y = n->out[0]->data;
+    const ox_tensor *r = ox_input(n, OX_RESIDUAL);
+    const float *residual = r == NULL ? NULL : r->data;
     if (st->fast == NULL) {
-        return forward_reference(n, err);
+        TRY(forward_reference(n, err));
+        ox_epilogue_apply(st->isa, &n->epilogue, y, residual, n->out[0]->n);
+        return STATUS_OK;
     }
     if (!st->fixed) {
         TRY(load_weights(n, st, err));
     }
     const float *x = n->in[0]->data;
-    float *y = n->out[0]->data;
-    size_t x_step = st->s.c_in * st->s.w.in_plane, y_step = st->s.c_out * st->s.w.out_plane;
-    for (size_t b = 0; b < st->s.batch; b++) {
-        TRY(ox_conv_dnnl_forward(st->fast, x + b * x_step, y + b * y_step, err));
+    for (size_t b = 0; b < st->s.batch; b++, x += st->s.x_step, y += st->s.y_step) {
+        TRY(ox_conv_dnnl_forward(st->fast, x, y, err));
+        if (ox_has_epilogue(n)) { /* while the example is in the cache */
+            ox_epilogue_apply(st->isa, &n->epilogue, y, residual, st->s.y_step);
+            residual = residual == NULL ? NULL : residual + st->s.y_step;
+        }
     }
     return STATUS_OK;
 }
 
 /* Scatter form, in float: each output's gradient goes to the inputs and weights it was made of. */
-static void vjp_loops(const ox_node *n, bool input, bool parameters) {
+static void vjp_loops(const ox_node *n, const float *g, bool input, bool parameters) {
     const conv_state *st = n->state;
     const ox_window *w = &st->s.w;
-    const float *g = ox_grad_out(n, 0);
     float *dx = input ? ox_grad_in(n, 0) : NULL;
     float *dw = parameters ? ox_grad_in(n, 1) : NULL, *db = parameters ? ox_grad_in(n, 2) : NULL;
     if (dx == NULL && dw == NULL && db == NULL) {
@@ -210,34 +248,88 @@ static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     (void)err;
     if (ox_grad_out(n, 0) != NULL) {
-        vjp_loops(n, true, true);
+        vjp_loops(n, ox_grad_out(n, 0), true, true);
     }
     return STATUS_OK;
 }
 
-static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
-    conv_state *st = n->state;
-    const float *g = ox_grad_out(n, 0);
-    float *dx = ox_grad_in(n, 0);
-    if (st->fast == NULL || !st->want_vjp) {
+/* The loops behind an epilogue, of which the oracle knows nothing. */
+static status vjp_slow(ox_node *n, const conv_state *st, assay_vjp_mode mode, error *err) {
+    float *g = NULL, *dr = ox_grad_in(n, OX_RESIDUAL);
+    if (!ox_has_epilogue(n)) {
         return vjp_reference(n, mode, err);
     }
-    if (g == NULL) {
+    TRY(floats(n->out[0]->n, &g, err));
+    ox_epilogue_vjp(st->isa, &n->epilogue, mode, n->out[0]->data, ox_grad_out(n, 0), g, n->out[0]->n);
+    vjp_loops(n, g, true, true);
+    if (dr != NULL) {
+        ox_accumulate(st->isa, dr, g, n->out[0]->n, false);
+    }
+    mem_free(g);
+    return STATUS_OK;
+}
+
+/* One example's dx from the cotangent of the product itself. */
+static status backward_one(ox_node *n, conv_state *st, const float *dy, float *dx, error *err) {
+    if (st->narrow != NULL) {
+        if (st->plain != NULL) {
+            TRY(ox_reorder_run(st->plain, dy, st->rows, err));
+            dy = st->rows;
+        }
+        if (ox_is_fresh(n, 0)) {
+            memset(dx, 0, st->s.x_step * sizeof *dx);
+        }
+        ox_conv_narrow_backward(st->narrow, n->in[1]->data, dy, dx);
         return STATUS_OK;
     }
-    size_t x_step = st->s.c_in * st->s.w.in_plane, y_step = st->s.c_out * st->s.w.out_plane;
-    for (size_t b = 0; dx != NULL && b < st->s.batch; b++, dx += x_step, g += y_step) {
-        if (st->narrow != NULL) {
-            ox_conv_narrow_backward(st->narrow, n->in[1]->data, g, dx);
-            continue;
+    bool fresh = ox_is_fresh(n, 0);
+    TRY(ox_conv_dnnl_backward(st->fast, dy, fresh ? dx : st->dx, err));
+    if (!fresh) {
+        ox_accumulate(st->isa, dx, st->dx, st->s.x_step, false);
+    }
+    return STATUS_OK;
+}
+
+static status vjp_fast(ox_node *n, conv_state *st, assay_vjp_mode mode, error *err) {
+    const float *g = ox_grad_out(n, 0), *y = n->out[0]->data;
+    float *dx = ox_grad_in(n, 0), *dr = ox_grad_in(n, OX_RESIDUAL);
+    size_t x_step = st->s.x_step, y_step = st->s.y_step;
+    for (size_t b = 0; b < st->s.batch; b++, g += y_step, y += y_step) {
+        const float *dy = g;
+        if (st->dy != NULL) {
+            ox_epilogue_vjp(st->isa, &n->epilogue, mode, y, g, st->dy, y_step);
+            dy = st->dy;
         }
-        TRY(ox_conv_dnnl_backward(st->fast, g, st->dx, err));
-        for (size_t i = 0; i < x_step; i++) {
-            dx[i] += st->dx[i];
+        if (dr != NULL) {
+            ox_accumulate(st->isa, dr + b * y_step, dy, y_step, ox_is_fresh(n, OX_RESIDUAL));
+        }
+        if (dx != NULL) {
+            TRY(backward_one(n, st, dy, dx + b * x_step, err));
         }
     }
-    vjp_loops(n, false, true); /* weights are constants in every inference graph: no fast path */
     return STATUS_OK;
+}
+
+/* Weights are constants in every inference graph, and where there is an epilogue: no fast path for their gradients. */
+static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    conv_state *st = n->state;
+    if (st->fast == NULL || !st->want_vjp || ox_grad_out(n, 0) == NULL) {
+        ox_clear_fresh(n);
+        return ox_grad_out(n, 0) == NULL ? STATUS_OK : vjp_slow(n, st, mode, err);
+    }
+    TRY(vjp_fast(n, st, mode, err));
+    vjp_loops(n, ox_grad_out(n, 0), false, true);
+    return STATUS_OK;
+}
+
+static void layout(const ox_node *n, uint32_t *in_block, uint32_t *out_block) {
+    ox_conv_shape s;
+    *in_block = *out_block = 0;
+    if (n->in[0]->dtype == ASSAY_F32 && n->in[0]->n > 0 && n->out[0]->n > 0 && n->in[1]->is_const &&
+        get_shape(n, &s, NULL) == STATUS_OK && s.w.n_spatial == 2 && n->in[0]->n / s.batch <= INT32_MAX &&
+        n->out[0]->n / s.batch <= INT32_MAX && n->in[1]->n <= INT32_MAX) {
+        ox_conv_dnnl_blocks(&s, in_block, out_block);
+    }
 }
 
 static uint64_t macs(const ox_node *n) {
@@ -245,13 +337,13 @@ static uint64_t macs(const ox_node *n) {
     if (get_shape(n, &s, NULL) != STATUS_OK) {
         return 0;
     }
-    return (uint64_t)n->out[0]->n * (s.c_in / s.groups) * s.w.taps;
+    return (uint64_t)s.batch * s.c_out * s.w.out_plane * (s.c_in / s.groups) * s.w.taps;
 }
 
 const ox_kernel ox_kernel_conv = {.op = "Conv",
                                   .min_opset = 1,
                                   .max_opset = 9999,
-                                  .flags = OX_KEEPS_BATCH,
+                                  .flags = OX_KEEPS_BATCH | OX_EPILOGUE | OX_STORES_GRADIENT,
                                   .min_in = 2,
                                   .max_in = 3,
                                   .min_out = 1,
@@ -263,4 +355,5 @@ const ox_kernel ox_kernel_conv = {.op = "Conv",
                                   .forward_reference = forward_reference,
                                   .vjp = vjp,
                                   .vjp_reference = vjp_reference,
+                                  .layout = layout,
                                   .macs = macs};
