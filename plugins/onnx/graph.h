@@ -45,7 +45,8 @@ typedef struct ox_graph {
     size_t n_values;
     ox_op *ops; /* sorted: a node reads only what nodes before it wrote */
     size_t n_ops;
-    int32_t input; /* the one input that is no initialiser */
+    int32_t input;        /* the one input that is no initialiser */
+    uint32_t input_dtype; /* float32 for all floating-point types; ox_dtype_of_onnx */
     uint32_t input_n_dims;
     int64_t input_shape[ASSAY_MAX_DIMS]; /* as declared, -1 where open */
     int32_t *outputs;
@@ -56,7 +57,7 @@ typedef struct ox_graph {
 
 /* [main] Maps, pre-scans, unpacks and converts. Nothing of the file stays mapped. On error *g is zero. */
 status ox_graph_load(const char *path, ox_graph *g, error *err);
-/* The same from memory (tests and fuzzing); `file` is for error texts. */
+/* The same from memory (tests and fuzzing), without external data; `file` is for error texts. */
 status ox_graph_parse(const uint8_t *data, size_t n, const char *file, ox_graph *g, error *err);
 void ox_graph_free(ox_graph *g);
 

@@ -60,7 +60,8 @@ static void count_reason(tally *t, const char *text) {
     t->n_out++;
 }
 
-static Onnx__TensorProto *read_tensor(const char *folder, const char *kind, size_t i, const char *name) {
+/* The package stores bfloat16 data as uint16: the graph says what they are. */
+static Onnx__TensorProto *read_tensor(const char *folder, const char *kind, size_t i, const Onnx__ValueInfoProto *v) {
     char path[700];
     size_t n = 0;
     (void)snprintf(path, sizeof path, "%s/%s_%zu.pb", folder, kind, i);
@@ -71,7 +72,10 @@ static Onnx__TensorProto *read_tensor(const char *folder, const char *kind, size
         if (t->name != protobuf_c_empty_string) {
             free(t->name);
         }
-        t->name = strdup(name);
+        t->name = strdup(v->name);
+        if (v->type->tensor_type->elem_type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16) {
+            t->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16;
+        }
     }
     return t;
 }
@@ -95,24 +99,43 @@ static int64_t opset_of(const Onnx__ModelProto *m, const char *domain) {
     return 1;
 }
 
+static const char *unregistered(const Onnx__ModelProto *m, const Onnx__GraphProto *g, char text[300]);
+
+/* If and Loop are no kernels: the loader replaces them by their subgraphs. */
+static const char *unregistered_node(const Onnx__ModelProto *m, const Onnx__NodeProto *n, char text[300]) {
+    const char *domain = n->domain == NULL ? "" : n->domain;
+    bool flow = domain[0] == '\0' && (strcmp(n->op_type, "If") == 0 || strcmp(n->op_type, "Loop") == 0);
+    char name[200];
+    (void)snprintf(name, sizeof name, "%s%s%s", domain, domain[0] != '\0' ? "." : "", n->op_type);
+    if (!flow && ox_kernel_find(name, (int)opset_of(m, domain)) == NULL) {
+        bool other = ox_kernel_find(name, 9999) != NULL;
+        (void)snprintf(text, 300, "operator %s is not registered%s", name, other ? " at this opset" : "");
+        return text;
+    }
+    for (size_t i = 0; i < n->n_attribute; i++) {
+        if (n->attribute[i]->g != NULL && unregistered(m, n->attribute[i]->g, text) != NULL) {
+            return text;
+        }
+    }
+    return NULL;
+}
+
+static const char *unregistered(const Onnx__ModelProto *m, const Onnx__GraphProto *g, char text[300]) {
+    for (size_t i = 0; i < g->n_node; i++) {
+        if (unregistered_node(m, g->node[i], text) != NULL) {
+            return text;
+        }
+    }
+    return NULL;
+}
+
 /* NULL if this case can be tried, else why it cannot. */
 static const char *out_of_scope(const Onnx__ModelProto *m, char text[300]) {
     if (opset_of(m, "") > OX_MAX_OPSET) {
         (void)snprintf(text, 300, "opset above %d", OX_MAX_OPSET);
         return text;
     }
-    for (size_t i = 0; i < m->graph->n_node; i++) {
-        const Onnx__NodeProto *n = m->graph->node[i];
-        const char *domain = n->domain == NULL ? "" : n->domain;
-        char name[200];
-        (void)snprintf(name, sizeof name, "%s%s%s", domain, domain[0] != '\0' ? "." : "", n->op_type);
-        if (ox_kernel_find(name, (int)opset_of(m, domain)) == NULL) {
-            bool other = ox_kernel_find(name, 9999) != NULL;
-            (void)snprintf(text, 300, "operator %s is not registered%s", name, other ? " at this opset" : "");
-            return text;
-        }
-    }
-    return NULL;
+    return unregistered(m, m->graph, text);
 }
 
 static bool is_tensor(const Onnx__ValueInfoProto *v) {
@@ -128,7 +151,7 @@ static bool read_case(test_case *c, const char *folder) {
             if (!is_tensor(g->input[i])) {
                 return false;
             }
-            c->in[c->n_in] = read_tensor(folder, "input", c->n_in, g->input[i]->name);
+            c->in[c->n_in] = read_tensor(folder, "input", c->n_in, g->input[i]);
             if (c->in[c->n_in++] == NULL) {
                 return false;
             }
@@ -138,7 +161,7 @@ static bool read_case(test_case *c, const char *folder) {
         if (!is_tensor(g->output[i])) {
             return false;
         }
-        c->out[i] = read_tensor(folder, "output", i, g->output[i]->name);
+        c->out[i] = read_tensor(folder, "output", i, g->output[i]);
         c->n_out++;
         if (c->out[i] == NULL) {
             return false;
