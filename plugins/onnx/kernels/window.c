@@ -119,10 +119,15 @@ static status read_steps(const ox_node *n, ox_window *w, padding *p, error *err)
     return STATUS_OK;
 }
 
+static uint32_t rank_of(const ox_tensor *x) {
+    return x->block > 0 ? x->n_dims - 1 : x->n_dims; /* blocks of channels come last */
+}
+
 static status check_rank(const ox_tensor *x, error *err) {
-    if (x->n_dims < 3 || x->n_dims > 5) {
-        return error_set(err, x->n_dims < 3 ? STATUS_MODEL : STATUS_UNSUPPORTED,
-                         "the input has %u dimensions; 3 to 5 are supported", x->n_dims);
+    uint32_t n_dims = rank_of(x);
+    if (n_dims < 3 || n_dims > 5) {
+        return error_set(err, n_dims < 3 ? STATUS_MODEL : STATUS_UNSUPPORTED,
+                         "the input has %u dimensions; 3 to 5 are supported", n_dims);
     }
     return STATUS_OK;
 }
@@ -133,7 +138,7 @@ static const ox_window unit_window = {
 status ox_window_read(const ox_node *n, const int64_t *kernel, bool pool, ox_window *w, error *err) {
     const ox_tensor *x = n->in[0];
     TRY(check_rank(x, err));
-    uint32_t spatial = x->n_dims - 2, first = 3 - spatial;
+    uint32_t spatial = rank_of(x) - 2, first = 3 - spatial;
     *w = unit_window;
     w->n_spatial = spatial;
     padding p = NOTSET;
@@ -194,7 +199,7 @@ static status read_output_shape(const ox_node *n, uint32_t spatial, size_t *targ
 status ox_window_read_transposed(const ox_node *n, const int64_t *kernel, ox_window *w, error *err) {
     const ox_tensor *x = n->in[0];
     TRY(check_rank(x, err));
-    uint32_t spatial = x->n_dims - 2, first = 3 - spatial;
+    uint32_t spatial = rank_of(x) - 2, first = 3 - spatial;
     *w = unit_window;
     w->n_spatial = spatial;
     size_t extra[3] = {0}, target[3] = {0};
