@@ -16,6 +16,13 @@ typedef struct ox_window {
 /* x is (N, C, spatial...). kernel: the spatial shape of the weights, or NULL (then kernel_shape is needed). */
 status ox_window_read(const ox_node *n, const int64_t *kernel, bool pool, ox_window *w, error *err);
 
+/* ConvTranspose: the window of the convolution whose transpose it is: in and pads are of the OUTPUT y, out is the shape
+ * of the input x. `kernel` as above. */
+status ox_window_read_transposed(const ox_node *n, const int64_t *kernel, ox_window *w, error *err);
+/* Attributes of ox_window_read without kernel_shape, auto_pad and input: for Col2Im, which has the image's shape and
+ * the block's as inputs. w->in and w->k are set; sets the rest. */
+status ox_window_read_image(const ox_node *n, ox_window *w, error *err);
+
 /* Taps first..end-1 of dimension d at output position o lie inside the input, the first at input index `at`. */
 typedef struct ox_taps {
     size_t first, end, at;
