@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The ONNX executor through the plug-in host: predict and vjp (exact) of a model file, timed.
  * link: assay_model
- * usage: bench_onnx PLUGIN.so MODEL.onnx [-b 1,32,128] [-t 1,2] [-w predict,vjp] [-T TILE] [-s SECONDS] [-d DIR]
- *                   [KEY=VALUE ...]
- * Rows as in timing.h. -d: writes what the peers read to compare with: inputs (MODEL.x.f32), outputs (MODEL.y.f32) and
- * gradients of the sum of outputs weighted with MODEL.c.f32 (MODEL.g.f32) of CHECKED examples. */
+ * usage: bench_onnx PLUGIN.so MODEL.onnx [-b 1,32,128] [-t 1,2] [-w predict,vjp] [-T TILE] [-s SECONDS] [-c]
+ *                   [-d DIR] [KEY=VALUE ...]
+ * Rows as in timing.h. -c: processor time. -d: writes what the peers read to compare with: inputs (MODEL.x.f32),
+ * outputs (MODEL.y.f32) and gradients of the sum of outputs weighted with MODEL.c.f32 (MODEL.g.f32) of CHECKED
+ * examples. */
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ typedef struct job {
     size_t n_batches, n_threads;
     uint32_t tile; /* 0: chosen by tile_of */
     double budget_s, macs;
+    bool cpu;
     model *m;
 } job;
 
@@ -71,7 +73,7 @@ static void measure(const job *j, call *c, const char *what, size_t batch, size_
     c->n = batch;
     timing t;
     if (session_open(j->m, &so, &c->s, &c->err) != STATUS_OK ||
-        !timing_measure(what[0] == 'v' ? vjp : predict, c, j->budget_s, &t)) {
+        !timing_measure(what[0] == 'v' ? vjp : predict, c, j->budget_s, j->cpu, &t)) {
         unsupported(j, what, c->err.text);
     } else {
         timing_row("assay", j->name, what, batch, (unsigned)threads, &t, j->macs);
@@ -147,7 +149,7 @@ static size_t parse_list(const char *text, size_t *v) {
 }
 
 static void parse(int argc, char **argv, job *j) {
-    for (int c = 0; (c = getopt(argc, argv, "b:t:w:T:s:d:")) != -1;) {
+    for (int c = 0; (c = getopt(argc, argv, "b:t:w:T:s:d:c")) != -1;) {
         switch (c) {
         case 'b': j->n_batches = parse_list(optarg, j->batches); break;
         case 't': j->n_threads = parse_list(optarg, j->threads); break;
@@ -155,6 +157,7 @@ static void parse(int argc, char **argv, job *j) {
         case 'T': j->tile = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 's': j->budget_s = strtod(optarg, NULL); break;
         case 'd': j->dir = optarg; break;
+        case 'c': j->cpu = true; break;
         default: exit(2);
         }
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The peer: ONNX Runtime's forward pass of the same file, through its C API.
- * link: assay_base dl
- * usage: bench_ort LIBRARY MODEL.onnx [-b 1,32,128] [-t 1,2] [-s SECONDS] [-m MACS] [-d DIR]
- * Rows as in timing.h. -d: compares with the outputs that bench_onnx has written there: "check MODEL RESIDUAL ok".
+ * link: assay_base dl m
+ * usage: bench_ort LIBRARY MODEL.onnx [-b 1,32,128] [-t 1,2] [-s SECONDS] [-c] [-m MACS] [-d DIR]
+ * Rows as in timing.h. -c: processor time. -d: compares with the outputs that bench_onnx has written there: "check
+ * MODEL RESIDUAL ok".
  *
  * npm's onnxruntime-node brings the library but no header. OrtApi is a table of function pointers in an order that
  * is only ever appended to (onnxruntime_c_api.h says so, and ONNX Runtime asserts it); the places used here are those
@@ -173,14 +174,14 @@ static void load(peer *p, size_t threads) {
     describe(p, true, &p->out);
 }
 
-/* Binds buffers of `batch` examples, calls f through `measure` or once, and lets go of them. */
-static void with_batch(peer *p, float *x, float *y, size_t batch, double budget_s, timing *t) {
+/* Binds buffers of `batch` examples, runs, timed or once, and lets go of them. */
+static void with_batch(peer *p, float *x, float *y, size_t batch, double budget_s, bool cpu, timing *t) {
     p->x = tensor_of(p, &p->in, x, batch);
     p->y = tensor_of(p, &p->out, y, batch);
     if (t == NULL) {
         (void)run(p);
     } else {
-        (void)timing_measure(run, p, budget_s, t);
+        (void)timing_measure(run, p, budget_s, cpu, t);
     }
     ((void (*)(void *))api[ORT_RELEASE_VALUE])(p->x);
     ((void (*)(void *))api[ORT_RELEASE_VALUE])(p->y);
@@ -195,20 +196,23 @@ static bool read_floats(const char *dir, const char *model, const char *suffix, 
     return ok;
 }
 
-/* Largest difference of an output, relative to the largest output. */
+/* |theirs - ours| / |theirs| over all outputs. Of a quantised network only that it is the same one can be seen: the
+ * library's int8 kernels round elsewhere, so single values come out one quantum apart, and random weights amplify that.
+ */
 static void check(peer *p, const char *dir) {
     size_t n = CHECKED * p->out.n;
     float *x = mem_zalloc(CHECKED * p->in.n * sizeof *x), *y = mem_zalloc(n * sizeof *y);
     float *ours = mem_zalloc(n * sizeof *ours);
     if (read_floats(dir, p->model, "x.f32", x, CHECKED * p->in.n) && read_floats(dir, p->model, "y.f32", ours, n)) {
-        with_batch(p, x, y, CHECKED, 0, NULL);
-        float top = 0, worst = 0;
+        with_batch(p, x, y, CHECKED, 0, false, NULL);
+        double difference = 0, size = 0;
         for (size_t i = 0; i < n; i++) {
-            top = fmaxf(top, fabsf(y[i]));
-            worst = fabsf(y[i] - ours[i]) <= worst ? worst : fabsf(y[i] - ours[i]); /* NaN counts */
+            double d = (double)y[i] - (double)ours[i];
+            difference += d * d;
+            size += (double)y[i] * (double)y[i];
         }
-        double residual = (double)worst / (double)top;
-        (void)printf("check ort %s predict %.2e %s\n", p->model, residual, residual < 1e-3 ? "ok" : "DIFFERS");
+        double residual = sqrt(difference / size), limit = strstr(p->model, "-int8") != NULL ? 0.2 : 1e-3;
+        (void)printf("check ort %s predict %.2e %s\n", p->model, residual, residual < limit ? "ok" : "DIFFERS");
     }
     mem_free(x);
     mem_free(y);
@@ -242,14 +246,16 @@ static void load_api(const char *library) {
 int main(int argc, char **argv) {
     size_t batches[MAX_LIST] = {1, 32, 128}, threads[MAX_LIST] = {1, 2}, n_batches = 3, n_threads = 2;
     double budget_s = 0.3, macs = 0;
+    bool cpu = false;
     const char *dir = NULL;
-    for (int c = 0; (c = getopt(argc, argv, "b:t:s:m:d:")) != -1;) {
+    for (int c = 0; (c = getopt(argc, argv, "b:t:s:m:d:c")) != -1;) {
         switch (c) {
         case 'b': n_batches = parse_list(optarg, batches); break;
         case 't': n_threads = parse_list(optarg, threads); break;
         case 's': budget_s = strtod(optarg, NULL); break;
         case 'm': macs = strtod(optarg, NULL); break;
         case 'd': dir = optarg; break;
+        case 'c': cpu = true; break;
         default: return 2;
         }
     }
@@ -270,7 +276,7 @@ int main(int argc, char **argv) {
             float *x = mem_zalloc(batches[b] * p.in.n * sizeof *x), *y = mem_zalloc(batches[b] * p.out.n * sizeof *y);
             timing_fill(x, batches[b] * p.in.n, 1);
             timing t;
-            with_batch(&p, x, y, batches[b], budget_s, &t);
+            with_batch(&p, x, y, batches[b], budget_s, cpu, &t);
             timing_row("ort", p.model, "predict", batches[b], (unsigned)threads[i], &t, macs);
             mem_free(x);
             mem_free(y);

@@ -19,6 +19,9 @@ import make_bench_models as networks  # noqa: E402
 
 CHECKED = 32
 MIN_RUNS = 5
+# Of |theirs - ours| / |theirs|. A pre-activation that rounds to the other side of a rectifier's kink changes a gradient
+# by more than rounding: PyTorch's own float32 and float64 gradients of the deep networks differ by up to 6e-3.
+LIMIT = {"predict": 1e-3, "vjp": 2e-2}
 
 
 def load(name, folder):
@@ -38,14 +41,14 @@ def vjp(net, x, cotangent):
     return torch.autograd.grad(net(leaf), leaf, cotangent)[0]
 
 
-def measure(work, budget):
+def measure(work, budget, now):
     """(median, best) seconds: as bench/timing.h does."""
     work()
-    seconds, start = [], time.perf_counter()
+    seconds, start = [], now()
     while True:
-        t0 = time.perf_counter()
+        t0 = now()
         work()
-        t1 = time.perf_counter()
+        t1 = now()
         seconds.append(t1 - t0)
         total = t1 - start
         if total >= budget and (len(seconds) >= MIN_RUNS or total >= 3 * budget):
@@ -66,8 +69,8 @@ def check(net, name, folder, shape):
         return
     for what, work, ours in pairs:
         theirs = work(net, x, c)
-        residual = float((ours - theirs).abs().max() / theirs.abs().max())
-        print(f"check torch {name} {what} {residual:.2e} {'ok' if residual < 1e-3 else 'DIFFERS'}")
+        residual = float((ours - theirs).norm() / theirs.norm())
+        print(f"check torch {name} {what} {residual:.2e} {'ok' if residual < LIMIT[what] else 'DIFFERS'}")
 
 
 def macs_of(path):
@@ -81,12 +84,14 @@ def main():
     p.add_argument("-b", default="1,32,128", help="batch sizes")
     p.add_argument("-t", type=int, default=1, help="threads")
     p.add_argument("-s", type=float, default=0.3, help="seconds of one measurement")
+    p.add_argument("-c", action="store_true", help="processor time")
     p.add_argument("--models", type=pathlib.Path, default=networks.OUT)
     p.add_argument("--rows", type=pathlib.Path, help="a file with the `macs` lines of bench_onnx")
     p.add_argument("--check", action="store_true")
     p.add_argument("--version", action="store_true", help="what this PyTorch computes with, and nothing else")
     a = p.parse_args()
     torch.set_num_threads(a.t)
+    now = time.process_time if a.c else time.perf_counter
     if a.version:
         words = ("MKL-DNN", "CPU capability", "BLAS_INFO", "OpenMP")
         lines = [part.strip(" -") for line in torch.__config__.show().splitlines()
@@ -104,7 +109,7 @@ def main():
             x = torch.rand(batch, *shape, generator=generator)
             c = torch.rand(predict(net, x, None).shape, generator=generator)
             for what, work, passes in (("predict", predict, 1), ("vjp", vjp, 2)):
-                median, best = measure(lambda: work(net, x, c), a.s)
+                median, best = measure(lambda: work(net, x, c), a.s, now)
                 rate = batch / median
                 gflops = rate * 2 * macs.get(name, 0) * passes / 1e9
                 print(f"row torch {name} {what} {batch} {a.t} {rate:.1f} {batch / best:.1f} {gflops:.2f}", flush=True)

@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The ONNX executor against ONNX Runtime (forward) and PyTorch (forward + vjp with respect to the input), on the same
-# networks, in one run. `bench/onnx.sh`: everything; `bench/onnx.sh quick [NETWORK...]`: one thread, batches 1 and 32.
+# networks, in one run. `bench/onnx.sh [NETWORK...]`: everything; `bench/onnx.sh quick [NETWORK...]`: one thread,
+# batches 1 and 32, processor time instead of wall time, so that it can be used while the machine does other things.
 # Environment: ASSAY_BUILD (build/release), ASSAY_ORT_LIB (libonnxruntime.so.1; else npm's onnxruntime-node is fetched
-# into build/bench/ort), PYTHON, STAT (median or best: which of the measured times the tables show).
+# into build/bench/ort), PYTHON, STAT (median or best: which of the measured times the tables show), ROWS (a file for
+# the rows behind the tables).
 set -eu
 cd "$(dirname "$0")/.."
 b=${ASSAY_BUILD:-build/release}
@@ -17,18 +19,21 @@ rows=$tmp/rows
 batches=1,32,128
 threads=1,2
 seconds=0.3
+clock=
 networks='cnn resnet8 resnet18 mobilenet vit vit-op17 cnn-int8 resnet8-int8 mobilenet-int8'
 if [ "${1:-}" = quick ]; then
     shift
     batches=1,32
     threads=1
     seconds=0.15
+    clock=-c
 fi
 [ $# -eq 0 ] || networks=$*
 
 torch=true
 "$python" -c 'import torch, onnx' 2>/dev/null || torch=false
-if $torch && { [ ! -f $models/mobilenet-int8.onnx ] || [ tools/make_bench_models.py -nt $models/mobilenet-int8.onnx ]; }; then
+made=$models/mobilenet-int8.onnx # the last of them
+if $torch && { [ ! -f $made ] || [ tools/make_bench_models.py -nt $made ]; }; then
     "$python" tools/make_bench_models.py >/dev/null
 fi
 if [ ! -d $models ]; then
@@ -58,31 +63,34 @@ with_threads() { # n, command
     env $core OMP_NUM_THREADS="$n" OPENBLAS_NUM_THREADS="$n" "$@"
 }
 
-$b/bench/bench_gemm | tee -a "$rows" | awk '/^gemm/ { printf "%s%s %s GFLOP/s", n++ ? ", " : "gemm peak, one thread: ", $2, $3 }
-    END { print "" }'
+$b/bench/bench_gemm >>"$rows"
+awk '/^gemm/ { s = s ", " $2 " " $3 } END { print "gemm peak, one thread, GFLOP/s: " substr(s, 3) }' "$rows"
 if $torch; then
     with_threads 1 "$python" bench/bench_torch.py --version
 fi
 for net in $networks; do
     file=$models/$net.onnx
     [ -f "$file" ] || { echo "skipped: no $file"; continue; }
+    options=
+    what=predict,vjp
     case $net in
     cnn) options='preprocess.mean=0 preprocess.std=1' ;; # the graph alone, as the peers have it
-    *) options= ;;
+    *-int8) what=predict ;;
     esac
     rm -f "$models/$net".[xycg].f32
     # shellcheck disable=SC2086
-    case $net in
-    *-int8) $b/bench/bench_onnx -w predict -b $batches -t $threads -s $seconds -d $models $b/plugins/onnx.so "$file" ;;
-    *) $b/bench/bench_onnx -b $batches -t $threads -s $seconds -d $models $b/plugins/onnx.so "$file" $options ;;
-    esac >>"$rows"
+    $b/bench/bench_onnx -w $what -b $batches -t $threads -s $seconds $clock -d $models $b/plugins/onnx.so "$file" \
+        $options >>"$rows"
     macs=$(awk -v net="$net" '$1 == "macs" && $2 == net { print $3 }' "$rows")
+    # shellcheck disable=SC2086
     if [ -n "$ort" ]; then
-        $b/bench/bench_ort -b $batches -t $threads -s $seconds -d $models -m "${macs:-0}" "$ort" "$file" >>"$rows"
+        $b/bench/bench_ort -b $batches -t $threads -s $seconds $clock -d $models -m "${macs:-0}" "$ort" "$file" \
+            >>"$rows"
     fi
+    # shellcheck disable=SC2086
     if $torch && [ -f "$models/$net.pt" ]; then
         for t in $(echo $threads | tr , ' '); do
-            with_threads "$t" "$python" bench/bench_torch.py -b $batches -t "$t" -s $seconds --models $models \
+            with_threads "$t" "$python" bench/bench_torch.py -b $batches -t "$t" -s $seconds $clock --models $models \
                 --rows "$rows" --check "$net" >>"$rows"
         done
     fi

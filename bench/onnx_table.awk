@@ -30,12 +30,13 @@ function speed(key, what, passes) { # GFLOP/s and percent of the peak of as many
     return g ? sprintf("%8.1f %5.0f%%", g, peak ? 100 * g / (peak * f[3]) : 0) : sprintf("%8s %6s", "-", "-")
 }
 function summary(group, text) {
-    if (of[group]) printf "%s: %d of %d rows, geometric mean %.2fx\n", text, met[group], of[group], exp(logs[group] / of[group])
+    if (!of[group]) return
+    printf "%s: %d of %d rows, geometric mean %.2fx\n", text, met[group], of[group], exp(logs[group] / of[group])
 }
 END {
     print "\nforward, examples/s (aim: >= 1.0x ONNX Runtime at batch >= 32, >= 0.7x at batch 1)"
-    printf "%-16s %5s %3s %10s %8s %6s %10s %8s %10s %8s\n", "network", "batch", "thr", "assay", "GFLOP/s", "peak", "ORT",
-        "ratio", "torch", "ratio"
+    printf "%-16s %5s %3s %10s %8s %6s %10s %8s %10s %8s\n", "network", "batch", "thr", "assay", "GFLOP/s", "peak",
+        "ORT", "ratio", "torch", "ratio"
     for (i = 0; i < n["predict"]; i++) {
         key = order["predict", i]
         split(key, k, " ")
@@ -44,11 +45,12 @@ END {
         t = rate["torch", "predict", key]
         group = k[1] ~ /-int8$/ ? "int8 forward" : k[2] >= 32 ? "forward" : "forward 1"
         r = ratio(a, o, k[2] >= 32 ? 1 : 0.7, group)
-        printf "%-16s %5d %3d %10s %s %10s %8s %10s %8s\n", k[1], k[2], k[3], number(a), speed(key, "predict", 1), number(o), r,
-            number(t), ratio(a, t, 0, "forward torch")
+        printf "%-16s %5d %3d %10s %s %10s %8s %10s %8s\n", k[1], k[2], k[3], number(a),
+            speed(key, "predict", 1), number(o), r, number(t), ratio(a, t, 0, "forward torch")
     }
     print "\nforward + vjp with respect to the input, examples/s (aim: >= 2x PyTorch at batch >= 32)"
-    printf "%-16s %5s %3s %10s %8s %6s %10s %8s\n", "network", "batch", "thr", "assay", "GFLOP/s", "peak", "torch", "ratio"
+    printf "%-16s %5s %3s %10s %8s %6s %10s %8s\n", "network", "batch", "thr", "assay", "GFLOP/s", "peak", "torch",
+        "ratio"
     for (i = 0; i < n["vjp"]; i++) {
         key = order["vjp", i]
         split(key, k, " ")
@@ -58,8 +60,8 @@ END {
         printf "%-16s %5d %3d %10s %s %10s %8s\n", k[1], k[2], k[3], number(a), speed(key, "vjp", 2), number(t), r
     }
     print "\nint8 beside fp32, forward, examples/s (aim: int8 faster where the CPU has VNNI)"
-    printf "%-16s %5s %3s %10s %10s %8s %10s %10s %8s\n", "network", "batch", "thr", "int8", "fp32", "ratio", "ORT int8",
-        "ORT fp32", "ratio"
+    printf "%-16s %5s %3s %10s %10s %8s %10s %10s %8s\n", "network", "batch", "thr", "int8", "fp32", "ratio",
+        "ORT int8", "ORT fp32", "ratio"
     for (i = 0; i < n["predict"]; i++) {
         key = order["predict", i]
         split(key, k, " ")

@@ -61,3 +61,7 @@ echo "$cnn_us $null_us $2 $3 $4 $5" | awk '{
     printf "bare plug-in   predict %.3f s   (load %.3f s, read data %.3f s, gather %.3f s)\n", $3, $4, $5, $6
     printf "assay run      cnn-fp32 %.3f s, null %.3f s (the same run with a model that costs nothing)\n", run, null
     printf "outside the model: %.1f %% of the run; null run / cnn run: %.3f\n", 100 * (run - $3) / run, null / run }'
+
+echo
+echo "== ONNX executor: the same networks through ONNX Runtime and PyTorch (bench/onnx.sh quick: one thread, a minute)"
+bench/onnx.sh
