@@ -10,4 +10,7 @@
     "LSTM 14 layout=1 direction=bidirectional | f:Nx3x2 f:2x8x2 f:2x8x2 f:2x16 i32:N f:Nx2x2 f:Nx2x2 f:2x6",
     "LSTM 14 layout=1 direction=reverse input_forget=1 | f:Nx3x2 f:1x8x2 f:1x8x2 - - - - f:1x6",
     "LSTM 14 layout=1 clip=0.7 | f:Nx3x2 f:1x8x2c f:1x8x2c f:1x16c",
+    "Einsum 12 equation=bij->bji | f:Nx3x4",
+    "Einsum 12 equation=b...ii->b... | f:Nx2x3x3",
+    "Einsum 12 equation=bij->bj | f:Nx3x4",
     /* clang-format on */
