@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Concat along one axis (opset 4 on), any dtype. */
-#include "kernels/common.h"
+ * Concat along one axis (1 where opset 1 does not say), any dtype. */
+#include "kernels/moves.h"
 
 static status infer(ox_node *n, error *err) {
     TRY(ox_need_dtype_of_first(n, 0, err));
     const ox_tensor *x = n->in[0];
     uint32_t axis = 0;
-    if (ox_attr_find(n, "axis") == NULL) {
+    if (ox_attr_find(n, "axis") == NULL && n->opset >= 4) {
         return error_set(err, STATUS_MODEL, "attribute axis is missing");
     }
-    TRY(ox_attr_axis(n, "axis", 0, x->n_dims, false, &axis, err));
+    TRY(ox_attr_axis(n, "axis", 1, x->n_dims, false, &axis, err));
     int64_t shape[ASSAY_MAX_DIMS] = {0};
     memcpy(shape, x->shape, x->n_dims * sizeof shape[0]);
     for (size_t i = 1; i < n->n_in; i++) {
@@ -38,17 +38,16 @@ static size_t run_of(const ox_tensor *t, uint32_t axis) {
 
 static status forward(ox_node *n, error *err) {
     uint32_t axis = 0;
-    TRY(ox_attr_axis(n, "axis", 0, n->in[0]->n_dims, false, &axis, err));
+    TRY(ox_attr_axis(n, "axis", 1, n->in[0]->n_dims, false, &axis, err));
     size_t outer = ox_count(n->out[0], 0, axis), item = ox_dtype_bytes(n->out[0]->dtype);
+    size_t all = run_of(n->out[0], axis) * item;
     char *to = n->out[0]->data;
-    for (size_t o = 0; o < outer; o++) {
-        for (size_t i = 0; i < n->n_in; i++) {
-            size_t bytes = run_of(n->in[i], axis) * item;
-            if (bytes > 0) {
-                memcpy(to, (const char *)n->in[i]->data + o * bytes, bytes);
-            }
-            to += bytes;
+    for (size_t i = 0; i < n->n_in; i++) {
+        size_t bytes = run_of(n->in[i], axis) * item;
+        for (size_t o = 0; o < outer && bytes > 0; o++) {
+            memcpy(to + o * all, (const char *)n->in[i]->data + o * bytes, bytes);
         }
+        to += bytes;
     }
     return STATUS_OK;
 }
@@ -56,24 +55,22 @@ static status forward(ox_node *n, error *err) {
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     uint32_t axis = 0;
-    TRY(ox_attr_axis(n, "axis", 0, n->in[0]->n_dims, false, &axis, err));
+    TRY(ox_attr_axis(n, "axis", 1, n->in[0]->n_dims, false, &axis, err));
     const float *g = ox_grad_out(n, 0);
-    size_t outer = g == NULL ? 0 : ox_count(n->out[0], 0, axis);
-    for (size_t o = 0; o < outer; o++) {
-        for (size_t i = 0; i < n->n_in; i++) {
-            size_t run = run_of(n->in[i], axis);
-            float *dx = ox_grad_in(n, i);
-            for (size_t k = 0; dx != NULL && k < run; k++) {
-                dx[o * run + k] += g[k];
-            }
-            g += run;
+    size_t outer = ox_count(n->out[0], 0, axis), all = run_of(n->out[0], axis);
+    for (size_t i = 0; g != NULL && i < n->n_in; i++) {
+        size_t run = run_of(n->in[i], axis);
+        float *dx = ox_grad_in(n, i);
+        for (size_t o = 0; dx != NULL && o < outer; o++) {
+            ox_add_run(dx + o * run, g + o * all, run);
         }
+        g += run;
     }
     return STATUS_OK;
 }
 
 const ox_kernel ox_kernel_concat = {.op = "Concat",
-                                    .min_opset = 4,
+                                    .min_opset = 1,
                                     .max_opset = 9999,
                                     .flags = OX_KEEPS_BATCH,
                                     .min_in = 1,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Expand (opset 8 on) and Tile (opset 6 on), any dtype: dimensions that are walked more than once. */
+ * Expand (opset 8 on) and Tile, any dtype: dimensions that are walked more than once. Before opset 6, Tile repeats one
+ * axis, which are two values of the data's type. */
 #include <inttypes.h>
 
 #include "kernels/moves.h"
@@ -46,11 +47,46 @@ static status expand_infer(ox_node *n, error *err) {
     return ox_set_shape(n->out[0], n->in[0]->dtype, shape, n_dims, err);
 }
 
+/* Opset 1: input i, one constant of any type. */
+static status read_value(const ox_node *n, size_t i, int64_t *v, error *err) {
+    const ox_tensor *t = ox_input(n, i);
+    if (t == NULL || t->n != 1 || t->n_dims > 1) {
+        return error_set(err, STATUS_MODEL, "input %zu is not one value", i);
+    }
+    if (!t->is_const) {
+        return error_set(err, STATUS_UNSUPPORTED, "input %zu is computed from the graph's input", i);
+    }
+    double d = ox_at(t, 0);
+    if (!(d >= 0 && d <= 0x1p40)) {
+        return error_set(err, STATUS_MODEL, "input %zu is %g", i, d);
+    }
+    *v = (int64_t)d;
+    return STATUS_OK;
+}
+
+static status read_repeats(const ox_node *n, ox_list *repeats, error *err) {
+    if (n->opset >= 6) {
+        return n->n_in > 2 ? error_set(err, STATUS_MODEL, "%zu inputs", n->n_in)
+                           : ox_list_read(n, NULL, 1, repeats, err);
+    }
+    int64_t tiles = 0, axis = 0;
+    *repeats = (ox_list){.present = true, .n = n->in[0]->n_dims};
+    TRY(read_value(n, 1, &tiles, err));
+    TRY(read_value(n, 2, &axis, err));
+    if (axis >= (int64_t)n->in[0]->n_dims) {
+        return error_set(err, STATUS_MODEL, "axis %" PRId64 " is outside %u dimensions", axis, n->in[0]->n_dims);
+    }
+    for (size_t d = 0; d < repeats->n; d++) {
+        repeats->v[d] = d == (size_t)axis ? tiles : 1;
+    }
+    return STATUS_OK;
+}
+
 static status tile_infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
     const ox_tensor *x = n->in[0];
     ox_list repeats;
-    TRY(ox_list_read(n, NULL, 1, &repeats, err));
+    TRY(read_repeats(n, &repeats, err));
     if (!repeats.present || repeats.n != x->n_dims) {
         return error_set(err, STATUS_MODEL, "%zu repeats for %u dimensions", repeats.n, x->n_dims);
     }
@@ -66,13 +102,13 @@ static status tile_infer(ox_node *n, error *err) {
     return ox_set_shape(n->out[0], x->dtype, shape, x->n_dims, err);
 }
 
-#define REPEAT(symbol, name, first, fn)                                                                                \
+#define REPEAT(symbol, name, first, inputs, fn)                                                                        \
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
                                           .flags = OX_TAKES_SHAPE,                                                     \
                                           .min_in = 2,                                                                 \
-                                          .max_in = 2,                                                                 \
+                                          .max_in = (inputs),                                                          \
                                           .min_out = 1,                                                                \
                                           .max_out = 1,                                                                \
                                           .infer = (fn),                                                               \
@@ -80,5 +116,5 @@ static status tile_infer(ox_node *n, error *err) {
                                           .release = ox_moves_release,                                                 \
                                           .forward = ox_moves_forward,                                                 \
                                           .vjp = ox_moves_vjp}
-REPEAT(expand, "Expand", 8, expand_infer);
-REPEAT(tile, "Tile", 6, tile_infer);
+REPEAT(expand, "Expand", 8, 2, expand_infer);
+REPEAT(tile, "Tile", 1, 3, tile_infer);

@@ -172,9 +172,8 @@ void ox_moves_add(const ox_moves *m, const float *g, float *dx, double *at_fill)
                 *at_fill += sum_of(g, m->run);
                 continue;
             }
-            float *d = dx == NULL ? NULL : dx + outer + at[i];
-            for (size_t k = 0; d != NULL && k < m->run; k++) {
-                d[k] += g[k];
+            if (dx != NULL) {
+                ox_add_run(dx + outer + at[i], g, m->run);
             }
         }
     } while (outer_next(m, idx));
@@ -192,6 +191,34 @@ status ox_moves_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     double at_fill = 0;
     if (ox_grad_in(n, 0) != NULL && ox_grad_out(n, 0) != NULL) {
         ox_moves_add(n->state, ox_grad_out(n, 0), ox_grad_in(n, 0), &at_fill);
+    }
+    return STATUS_OK;
+}
+
+status ox_same_forward(ox_node *n, error *err) {
+    (void)err;
+    if (n->out[0]->n > 0) {
+        memcpy(n->out[0]->data, n->in[0]->data, n->out[0]->n * ox_dtype_bytes(n->out[0]->dtype));
+    }
+    return STATUS_OK;
+}
+
+/* Stores where the gradient is fresh. */
+status ox_same_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    (void)mode;
+    (void)err;
+    float *dx = ox_grad_in(n, 0);
+    const float *g = ox_grad_out(n, 0);
+    size_t len = n->out[0]->n;
+    if (dx == NULL || len == 0) {
+        return STATUS_OK;
+    }
+    if (!ox_is_fresh(n, 0)) {
+        ox_add_run(dx, g, g == NULL ? 0 : len);
+    } else if (g == NULL) {
+        memset(dx, 0, len * sizeof *dx);
+    } else {
+        memcpy(dx, g, len * sizeof *dx);
     }
     return STATUS_OK;
 }

@@ -46,6 +46,15 @@ status ox_list_axes(ox_list *l, uint32_t rank, error *err);
 /* Input i is there, is int64 or int32, and is constant. */
 status ox_need_indices(const ox_node *n, size_t i, error *err);
 int64_t ox_index_at(const ox_tensor *t, size_t i);
+/* dx += g */
+static inline void ox_add_run(float *restrict dx, const float *restrict g, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        dx[i] += g[i];
+    }
+}
+/* The whole of input 0 to output 0, and back: another shape of the same elements. */
+status ox_same_forward(ox_node *n, error *err);
+status ox_same_vjp(ox_node *n, assay_vjp_mode mode, error *err);
 /* Input 0 and output 0 are there. */
 status ox_need_in_out(const ox_node *n, error *err);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pad, any dtype: constant, reflect, edge; negative pads cut. Pads and value are attributes before opset 11 and inputs
- * from then on; opset 18 adds axes. */
+ * Pad, any dtype: constant, reflect, edge, wrap (opset 19 on); negative pads cut. Pads (paddings in opset 1) and value
+ * are attributes before opset 11 and inputs from then on; opset 18 adds axes. */
 #include <inttypes.h>
 
 #include "kernels/moves.h"
 
-typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE } pad_mode;
+typedef enum pad_mode { PAD_CONSTANT, PAD_REFLECT, PAD_EDGE, PAD_WRAP } pad_mode;
 
 typedef struct pads {
     pad_mode mode;
@@ -13,10 +13,10 @@ typedef struct pads {
 } pads;
 
 static status read_mode(const ox_node *n, pad_mode *mode, error *err) {
-    static const char *const names[] = {"constant", "reflect", "edge"};
+    static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
     TRY(ox_check_attr(n, "mode", OX_STRING, err));
     const ox_attr *a = ox_attr_find(n, "mode");
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < (n->opset < 19 ? 3 : 4); i++) {
         if (a == NULL || strcmp(a->s, names[i]) == 0) {
             *mode = (pad_mode)i;
             return STATUS_OK;
@@ -32,7 +32,7 @@ static status check_dim(const pads *p, uint32_t d, error *err) {
                          "pads %" PRId64 " and %" PRId64 " of dimension %u with %" PRId64 " elements", lo, hi, d, dim);
     }
     bool reflects = p->mode != PAD_REFLECT || ((lo <= 0 || lo < dim) && (hi <= 0 || hi < dim));
-    bool repeats = p->mode != PAD_EDGE || (lo <= 0 && hi <= 0) || dim > 0;
+    bool repeats = (p->mode != PAD_EDGE && p->mode != PAD_WRAP) || (lo <= 0 && hi <= 0) || dim > 0;
     if (!reflects || !repeats) {
         return error_set(err, STATUS_MODEL,
                          "dimension %u has %" PRId64 " elements, too few for pads %" PRId64 " and %" PRId64, d, dim, lo,
@@ -47,7 +47,7 @@ static status read_pads(const ox_node *n, pads *p, error *err) {
     ox_list list, axes;
     *p = (pads){0};
     TRY(read_mode(n, &p->mode, err));
-    TRY(ox_list_read(n, attrs ? "pads" : NULL, attrs ? SIZE_MAX : 1, &list, err));
+    TRY(ox_list_read(n, !attrs ? NULL : n->opset < 2 ? "paddings" : "pads", attrs ? SIZE_MAX : 1, &list, err));
     TRY(ox_list_read(n, NULL, n->opset < 18 ? SIZE_MAX : 3, &axes, err));
     TRY(ox_list_axes(&axes, x->n_dims, err));
     size_t k = axes.present ? axes.n : x->n_dims;
@@ -99,6 +99,7 @@ static int64_t source(const void *how, uint32_t d, size_t i) {
         switch (p->mode) {
         case PAD_CONSTANT: return OX_FILL;
         case PAD_REFLECT: j = j < 0 ? -j : 2 * last - j; break;
+        case PAD_WRAP: j = (j % p->dim[d] + p->dim[d]) % p->dim[d]; break;
         default: j = j < 0 ? 0 : last;
         }
     }
@@ -139,8 +140,8 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 }
 
 const ox_kernel ox_kernel_pad = {.op = "Pad",
-                                 .min_opset = 2,
-                                 .max_opset = 18,
+                                 .min_opset = 1,
+                                 .max_opset = 9999,
                                  .flags = 0,
                                  .min_in = 1,
                                  .max_in = 4,

@@ -56,36 +56,17 @@ static status unsqueeze_infer(ox_node *n, error *err) {
     return ox_set_shape(n->out[0], x->dtype, shape, rank, err);
 }
 
-static status forward(ox_node *n, error *err) {
-    (void)err;
-    if (n->out[0]->n > 0) {
-        memcpy(n->out[0]->data, n->in[0]->data, n->out[0]->n * ox_dtype_bytes(n->out[0]->dtype));
-    }
-    return STATUS_OK;
-}
-
-static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
-    (void)mode;
-    (void)err;
-    float *dx = ox_grad_in(n, 0);
-    const float *g = ox_grad_out(n, 0);
-    for (size_t i = 0; dx != NULL && g != NULL && i < n->out[0]->n; i++) {
-        dx[i] += g[i];
-    }
-    return STATUS_OK;
-}
-
 #define SAME_ELEMENTS(symbol, name, fn)                                                                                \
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = 1,                                                              \
                                           .max_opset = 9999,                                                           \
-                                          .flags = 0,                                                                  \
+                                          .flags = OX_VIEW | OX_STORES_GRADIENT,                                       \
                                           .min_in = 1,                                                                 \
                                           .max_in = 2,                                                                 \
                                           .min_out = 1,                                                                \
                                           .max_out = 1,                                                                \
                                           .infer = (fn),                                                               \
-                                          .forward = forward,                                                          \
-                                          .vjp = vjp}
+                                          .forward = ox_same_forward,                                                  \
+                                          .vjp = ox_same_vjp}
 SAME_ELEMENTS(squeeze, "Squeeze", squeeze_infer);
 SAME_ELEMENTS(unsqueeze, "Unsqueeze", unsqueeze_infer);
