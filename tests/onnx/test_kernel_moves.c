@@ -41,6 +41,13 @@ static void moves_by_hand(void **state) {
     EXPECT("Pad 13 mode=edge | f:Nx2 i64:4=0,2,0,1", 1, 1, 1, 2, 2);
     EXPECT("Pad 13 | f:Nx2x2 i64:6=0,1,0,0,0,1 f:1=9", 9, 9, 9, 1, 2, 9, 3, 4, 9);
     EXPECT("Pad 2 pads=0,-1,0,1 value=7.0 | f:Nx3", 2, 3, 7);
+    EXPECT("Pad 19 mode=wrap | f:Nx3 i64:4=0,4,0,2", 3, 1, 2, 3, 1, 2, 3, 1, 2);
+    EXPECT("Pad 19 mode=wrap | f:Nx3 i64:2=-1,4 - i64:1=-1", 2, 3, 1, 2, 3, 1);
+    EXPECT("Pad 1 paddings=0,1,0,0 value=2.0 | f:Nx2", 2, 1, 2);
+    EXPECT("Tile 1 | f:Nx2 f:=2 f:=1", 1, 2, 1, 2);
+    EXPECT("Reshape 1 shape=0,-1,1 | f:Nx4", 1, 2, 3, 4);
+    EXPECT("Concat 1 | f:1x2c=1,2 f:1x1c=3", 1, 2, 3);
+    EXPECT("Transpose 1 | f:2x3", 1, 4, 2, 5, 3, 6);
     EXPECT("GlobalMaxPool 1 | f:Nx2x3", 3, 6);
     EXPECT("Shape 13 | f:Nx2x3", 1, 2, 3);
     EXPECT("Shape 15 start=-2 end=9 | f:Nx2x3", 2, 3);
@@ -111,11 +118,57 @@ static void split_in_two(void **state) {
     }
 }
 
+/* Runs, tiles and their edges against the plain loop; stores where the gradient is fresh. */
+static void one_transpose(const char *spec) {
+    driver d;
+    driver_ready(&d, spec, 3, false, 5);
+    size_t item = ox_dtype_bytes(d.out[0]->dtype), len = d.in[0]->n;
+    char *y = mem_zalloc(len * item);
+    float *g = mem_zalloc(len * sizeof *g);
+    bool fresh[DRIVER_MAX] = {true};
+    driver_gradients(&d, 6);
+    driver_forward(&d, false);
+    memcpy(y, d.out[0]->data, len * item);
+    driver_forward(&d, true);
+    assert_memory_equal(y, d.out[0]->data, len * item);
+    if (d.grad_in[0] != NULL) {
+        driver_vjp(&d, true, ASSAY_VJP_EXACT);
+        memcpy(g, d.grad_in[0], len * sizeof *g);
+        driver_zero_gradients(&d);
+        driver_vjp(&d, false, ASSAY_VJP_EXACT);
+        assert_memory_equal(d.grad_in[0], g, len * sizeof *g);
+        d.n.fresh = fresh;
+        d.grad_in[0][0] = NAN;
+        driver_vjp(&d, false, ASSAY_VJP_EXACT);
+        assert_memory_equal(d.grad_in[0], g, len * sizeof *g);
+    }
+    mem_free(y);
+    mem_free(g);
+    driver_close(&d);
+}
+
+static void transposes(void **state) {
+    (void)state;
+    static const char *const perms[] = {"0,2,1,3", "0,1,3,2", "0,2,3,1", "0,3,1,2", "0,3,2,1", "3,2,1,0",
+                                        "1,0,2,3", "2,3,0,1", "0,1,2,3", "3,0,1,2", "2,1,0,3", "1,3,0,2"};
+    static const char *const shapes[] = {"Nx4x5x8", "Nx1x17x33", "Nx16x1x4", "Nx7x3x2", "Nx20x19x1", "Nx1x1x1"};
+    static const char *const dtypes[] = {"f", "u8", "i64"};
+    char spec[128];
+    for (size_t i = 0; i < 12 * 6 * 3; i++) {
+        (void)snprintf(spec, sizeof spec, "Transpose 13 perm=%s | %s:%s", perms[i % 12], dtypes[i / 72],
+                       shapes[i / 12 % 6]);
+        one_transpose(spec);
+    }
+    one_transpose("Transpose 13 perm=1,0,2 | f:2x0x3");
+    one_transpose("Transpose 13 | f:");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moves_by_hand),
         cmocka_unit_test(every_dtype_moves),
         cmocka_unit_test(split_in_two),
+        cmocka_unit_test(transposes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
