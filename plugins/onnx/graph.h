@@ -53,6 +53,8 @@ typedef struct ox_graph {
     size_t n_outputs;
     ox_meta *meta;
     size_t n_meta;
+    const char **files; /* external data, as paths below the model file's folder: part of what the model is */
+    size_t n_files;
 } ox_graph;
 
 /* [main] Maps, pre-scans, unpacks and converts. Nothing of the file stays mapped. On error *g is zero. */

@@ -60,12 +60,22 @@ static status read_input(loader *l) {
     return STATUS_OK;
 }
 
+static void copy_files(loader *l) {
+    ox_graph *g = l->g;
+    g->n_files = l->external.n_files;
+    g->files = arena_alloc(&g->memory, g->n_files * sizeof *g->files);
+    for (size_t i = 0; i < g->n_files; i++) {
+        g->files[i] = arena_strdup(&g->memory, l->external.files[i].location);
+    }
+}
+
 static status convert(loader *l) {
     if (l->model->graph == NULL) {
         return error_set(l->err, STATUS_MODEL, "%s: there is no graph in it", l->g->file);
     }
     copy_metadata(l);
     TRY(load_sources(l));
+    copy_files(l);
     TRY(read_input(l));
     return load_expand(l);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The operator cases of the ONNX project (Debian's libonnx-testdata; skipped where it is not installed), which nobody
  * here wrote. A case is one model, its inputs and its expected outputs. Here a graph has one input, so all others
- * become initialisers, each float input in turn is the one, and each variant runs through loader and plan: at this
+ * become initialisers, each input in turn is the one, and each variant runs through loader and plan: at this
  * batch alone and, where the graph allows it, with the batch carried; fast, reference and unpadded. In addition the
  * nodes are run without a plan and with no constants but integers, which reaches what kernels do with computed
  * operands. */
@@ -291,7 +291,7 @@ static bool load_variant(const test_case *c, size_t var, ox_graph *g, error *err
     shape.dim = dims;
     Onnx__TypeProto__Tensor tt = ONNX__TYPE_PROTO__TENSOR__INIT;
     tt.has_elem_type = true;
-    tt.elem_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tt.elem_type = x != NULL ? x->data_type : ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
     tt.shape = &shape;
     Onnx__TypeProto type = ONNX__TYPE_PROTO__INIT;
     type.value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
@@ -350,7 +350,8 @@ static void run_plan(test_case *c, const ox_graph *g, size_t var, bool carried, 
         return;
     }
     c->slow = c->slow || (w == REFERENCE && ox_plan_macs(p) > MANY_MACS);
-    memcpy(p->tensors[g->input].data, x.data, x.n * sizeof(float));
+    assert_int_equal(p->tensors[g->input].dtype, x.dtype);
+    memcpy(p->tensors[g->input].data, x.data, x.n * ox_dtype_bytes(x.dtype));
     c->n_runs++;
     if (ox_plan_forward(p, &err) != STATUS_OK) {
         wrong(c, what, err.text);
@@ -363,12 +364,32 @@ static void run_plan(test_case *c, const ox_graph *g, size_t var, bool carried, 
     mem_free(x.data);
 }
 
+/* Whether the plan gives a graph's input the type that it has. */
+static bool plan_takes_integers(void) {
+    pb g = {0}, m;
+    onnx_input(&g, "x", (int64_t[]){1, 1}, 2);
+    onnx_output(&g, "y");
+    onnx_node(&g, "Identity", "", "x", "y", NULL);
+    m = onnx_model(&g, 13, NULL);
+    ox_graph graph;
+    ox_plan *p = NULL;
+    assert_int_equal(ox_graph_parse(m.data, m.n, "probe", &graph, NULL), STATUS_OK);
+    graph.input_dtype = ASSAY_I64;
+    ox_plan_args a = {.batch = 1, .wanted = graph.outputs, .n_wanted = 1, .only_this_batch = true};
+    bool takes = ox_plan_make(&graph, &a, &p, NULL) == STATUS_OK && p->tensors[graph.input].dtype == ASSAY_I64;
+    ox_plan_free(p);
+    ox_graph_free(&graph);
+    pb_free(&m);
+    return takes;
+}
+
 static void run_plans(test_case *c) {
+    bool integers = plan_takes_integers();
     for (size_t var = 0; var < c->n_in; var++) {
         const Onnx__TensorProto *x = c->in[var];
-        bool floats = x->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT ||
-                      x->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE;
-        if (!floats || x->n_dims == 0 || x->n_dims > ASSAY_MAX_DIMS || x->dims[0] <= 0) {
+        uint32_t dtype = ox_dtype_of_onnx(x->data_type);
+        if (dtype == 0 || (!is_float(dtype) && !integers) || x->n_dims == 0 || x->n_dims > ASSAY_MAX_DIMS ||
+            x->dims[0] <= 0) {
             continue;
         }
         ox_graph g;

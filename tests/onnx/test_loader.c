@@ -541,6 +541,8 @@ static void expect_external(const folder *f, const char *const place[3], status 
         const ox_value *v = &g.values[ox_graph_find(&g, "w")];
         assert_memory_equal(v->constant->data, data, sizeof data);
         assert_int_equal(v->stored_bytes, sizeof data);
+        assert_int_equal(g.n_files, 1);
+        assert_string_equal(g.files[0], place[0]);
     }
     ox_graph_free(&g);
 }

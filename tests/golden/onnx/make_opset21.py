@@ -115,6 +115,8 @@ def reductions():
         one(f'reduce_{op}_all', 18, f'Reduce{op}', data, keepdims=0)
     for op in ('Max', 'Min'):
         one(f'reduce_{op}', 20, f'Reduce{op}', x, 'x a', [('a', i64(1))])
+        case(f'reduce_{op}_bool', 20, [('Greater', 'x z', 'b', {}), (f'Reduce{op}', 'b a', 'y0', {'keepdims': 0})], x,
+             [('z', f32(0.5)[0]), ('a', i64(-1))])
 
 
 def quantised():
@@ -144,6 +146,10 @@ def quantised():
          normal(2, 4), [typed('w', 21, [4, 2], (0x18, 0xf7, 0x2e, 0x90)), ('s', np.abs(normal(2, 2)))])
     one('quantize_blocked', 21, 'QuantizeLinear', x, 'x s z', [('s', scale), ('z', zero.astype(np.int8))], axis=2,
         block_size=4)
+    case('qlinear_matmul', 21, [('Cast', 'x', 'q', {'to': TensorProto.UINT8}),
+                                ('QLinearMatMul', 'q s z w s u t v', 'y0', {})], np.abs(x[0]),
+         [('s', f32(0.1)[0]), ('z', np.uint8(3)), ('w', rng.integers(-9, 9, (8, 4)).astype(np.int8)),
+          ('u', np.int8(-2)), ('t', f32(0.3)[0]), ('v', np.uint8(100))])
     one('quantize_output_dtype', 21, 'QuantizeLinear', x, 'x s', [('s', f32(0.5)[0])], output_dtype=TensorProto.INT8)
 
 
@@ -227,7 +233,9 @@ def moves():
         one('identity', opset, 'Identity', x)
         case('shape', opset, [('Shape', 'x', 's', {'start': 1}), ('Cast', 's', 'f', {'to': TensorProto.FLOAT}),
                               ('Mul', 'x f', 'y0', {})], normal(2, 4, 2))
-        case('constant_of_shape', 21, [('ConstantOfShape', 's', 'c', {'value': tensor('', f32(2.5))}),
+        case('size', opset, [('Size', 'x', 's', {}), ('Cast', 's', 'f', {'to': TensorProto.FLOAT}),
+                             ('Mul', 'x f', 'y0', {})], normal(2, 4, 2))
+        case('constant_of_shape', opset, [('ConstantOfShape', 's', 'c', {'value': tensor('', f32(2.5))}),
                                        ('Add', 'x c', 'y0', {})], x, [('s', i64(3, 4))])
     indices = np.array([[[0, 1, 2, 0], [2, 0, 0, 1], [1, 2, 1, 2]], [[0, 0, 2, 0], [2, 1, 0, 1], [1, 2, 1, 2]]])
     for how in ('none', 'add', 'mul', 'max', 'min'):
