@@ -2,7 +2,7 @@
 """The peer: PyTorch's forward pass and forward + vjp with respect to the input, of the networks of
 tools/make_bench_models.py with the same weights. Eval mode, eager, parameters without gradients.
 
-Rows as in bench/timing.h. With --check: compares with the outputs and gradients that bench_onnx -d has written.
+Rows as in bench/timing.h. With --check DIR: compares with the outputs and gradients that bench_onnx -d has written.
 """
 import argparse
 import pathlib
@@ -87,7 +87,7 @@ def main():
     p.add_argument("-c", action="store_true", help="processor time")
     p.add_argument("--models", type=pathlib.Path, default=networks.OUT)
     p.add_argument("--rows", type=pathlib.Path, help="a file with the `macs` lines of bench_onnx")
-    p.add_argument("--check", action="store_true")
+    p.add_argument("--check", type=pathlib.Path, help="folder that bench_onnx -d has written to")
     p.add_argument("--version", action="store_true", help="what this PyTorch computes with, and nothing else")
     a = p.parse_args()
     torch.set_num_threads(a.t)
@@ -103,7 +103,7 @@ def main():
     for name in a.networks:
         net, shape = load(name, a.models)
         if a.check:
-            check(net, name, a.models, shape)
+            check(net, name, a.check, shape)
         for batch in map(int, a.b.split(",")):
             generator = torch.Generator().manual_seed(1)
             x = torch.rand(batch, *shape, generator=generator)

@@ -77,21 +77,20 @@ for net in $networks; do
     cnn) options='preprocess.mean=0 preprocess.std=1' ;; # the graph alone, as the peers have it
     *-int8) what=predict ;;
     esac
-    rm -f "$models/$net".[xycg].f32
     # shellcheck disable=SC2086
-    $b/bench/bench_onnx -w $what -b $batches -t $threads -s $seconds $clock -d $models $b/plugins/onnx.so "$file" \
+    $b/bench/bench_onnx -w $what -b $batches -t $threads -s $seconds $clock -d "$tmp" $b/plugins/onnx.so "$file" \
         $options >>"$rows"
     macs=$(awk -v net="$net" '$1 == "macs" && $2 == net { print $3 }' "$rows")
     # shellcheck disable=SC2086
     if [ -n "$ort" ]; then
-        $b/bench/bench_ort -b $batches -t $threads -s $seconds $clock -d $models -m "${macs:-0}" "$ort" "$file" \
+        $b/bench/bench_ort -b $batches -t $threads -s $seconds $clock -d "$tmp" -m "${macs:-0}" "$ort" "$file" \
             >>"$rows"
     fi
     # shellcheck disable=SC2086
     if $torch && [ -f "$models/$net.pt" ]; then
         for t in $(echo $threads | tr , ' '); do
             with_threads "$t" "$python" bench/bench_torch.py -b $batches -t "$t" -s $seconds $clock --models $models \
-                --rows "$rows" --check "$net" >>"$rows"
+                --rows "$rows" --check "$tmp" "$net" >>"$rows"
         done
     fi
 done
