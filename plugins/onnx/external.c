@@ -30,12 +30,12 @@ static status read_number(const Onnx__StringStringEntryProto *e, uint64_t *v, er
 }
 
 static status read_place(const Onnx__TensorProto *p, place *at, error *err) {
-    *at = (place){0};
+    *at = (place){.location = ""};
     for (size_t i = 0; i < p->n_external_data; i++) {
         const Onnx__StringStringEntryProto *e = p->external_data[i];
         const char *key = e->key != NULL ? e->key : "";
         if (strcmp(key, "location") == 0) {
-            at->location = e->value;
+            at->location = e->value != NULL ? e->value : "";
         } else if (strcmp(key, "offset") == 0) {
             TRY(read_number(e, &at->offset, err));
         } else if (strcmp(key, "length") == 0) {
@@ -43,7 +43,7 @@ static status read_place(const Onnx__TensorProto *p, place *at, error *err) {
             at->has_length = true;
         } /* others, as checksum, say nothing that we need */
     }
-    if (at->location == NULL || at->location[0] == '\0') {
+    if (at->location[0] == '\0') {
         return error_set(err, STATUS_MODEL, "its data are in another file, but no location is given");
     }
     return STATUS_OK;

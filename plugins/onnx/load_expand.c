@@ -145,15 +145,19 @@ static status output_of(loader *l, const scope *inner, const src_node *n, size_t
 
 /* ---- plain nodes -------------------------------------------------------------------------------- */
 
-static status new_op(loader *l, const scope *s, const char *name, ox_op **op) {
+/* NULL with l->err set. */
+static ox_op *new_op(loader *l, const scope *s, const char *name) {
     if (l->n_ops == OX_MAX_NODES) {
-        return error_set(l->err, STATUS_UNSUPPORTED, "%s: more than %zu nodes", l->g->file, OX_MAX_NODES);
+        (void)error_set(l->err, STATUS_UNSUPPORTED, "%s: more than %zu nodes", l->g->file, OX_MAX_NODES);
+        return NULL;
     }
-    TRY(spend(l, s, sizeof **op + 4 * (size_t)MEM_ALIGN + strlen(s->prefix) + strlen(name)));
+    if (spend(l, s, sizeof(ox_op) + 4 * (size_t)MEM_ALIGN + strlen(s->prefix) + strlen(name)) != STATUS_OK) {
+        return NULL;
+    }
     l->ops = mem_grow(l->ops, &l->cap_ops, l->n_ops + 1, sizeof *l->ops);
-    *op = &l->ops[l->n_ops++];
-    **op = (ox_op){.name = arena_printf(&l->g->memory, "%s%s", s->prefix, name)};
-    return STATUS_OK;
+    ox_op *op = &l->ops[l->n_ops++];
+    *op = (ox_op){.name = arena_printf(&l->g->memory, "%s%s", s->prefix, name)};
+    return op;
 }
 
 static status check_arity(const loader *l, const ox_op *op) {
@@ -200,11 +204,13 @@ static status bind_attrs(loader *l, const scope *s, const src_node *n, const ox_
 
 /* The node as it stands; `op_name` is another than its own where we say why it is not supported. */
 static status take_op(loader *l, const scope *s, const src_node *n, const char *op_name) {
-    ox_op *op = NULL;
     int32_t *resolved = NULL;
     size_t n_in = 0, n_out = trimmed(n->proto->output, n->proto->n_output);
     TRY(resolve_inputs(l, s, n, &resolved, &n_in));
-    TRY(new_op(l, s, n->name, &op));
+    ox_op *op = new_op(l, s, n->name);
+    if (op == NULL) {
+        return l->err->code;
+    }
     int32_t at = (int32_t)l->n_ops - 1;
     op->op = op_name;
     op->opset = n->opset;
@@ -233,8 +239,10 @@ static status take_op(loader *l, const scope *s, const src_node *n, const char *
 /* A node that the file does not have; its output's value. */
 static status insert_op(loader *l, const scope *s, const src_node *for_node, const char *kind, const int32_t *inputs,
                         size_t n_in, const ox_attr *attr, const char *out_name, int32_t *out_value) {
-    ox_op *op = NULL;
-    TRY(new_op(l, s, out_name, &op));
+    ox_op *op = new_op(l, s, out_name);
+    if (op == NULL) {
+        return l->err->code;
+    }
     TRY(spend(l, s, n_in * sizeof *inputs + sizeof *l->values + sizeof *l->notes + MEM_ALIGN));
     int32_t at = (int32_t)l->n_ops - 1;
     int32_t *in = arena_alloc(&l->g->memory, n_in * sizeof *in), *out = arena_alloc(&l->g->memory, sizeof *out);
@@ -321,15 +329,16 @@ static status expand_function(loader *l, const scope *s, const src_node *n) {
     return bind_outputs(l, s, n, &inner, first_op);
 }
 
-static status body_of(const loader *l, const src_node *n, const char *name, const src_graph **g) {
+/* NULL with l->err set. */
+static const src_graph *body_of(const loader *l, const src_node *n, const char *name) {
     for (size_t i = 0; i < n->n_bodies; i++) {
         if (strcmp(n->bodies[i].name, name) == 0) {
-            *g = n->bodies[i].graph;
-            return STATUS_OK;
+            return n->bodies[i].graph;
         }
     }
-    return error_set(l->err, STATUS_MODEL, "%s: node \"%s\" (%s): attribute %s is missing or no graph", l->g->file,
-                     n->name, n->op, name);
+    (void)error_set(l->err, STATUS_MODEL, "%s: node \"%s\" (%s): attribute %s is missing or no graph", l->g->file,
+                    n->name, n->op, name);
+    return NULL;
 }
 
 /* A constant truth or int64 scalar; false where the value is no constant. */
@@ -345,12 +354,14 @@ static bool constant_scalar(loader *l, int32_t value, int64_t *v) {
 }
 
 static status expand_if(loader *l, const scope *s, const src_node *n) {
-    const src_graph *then = NULL, *otherwise = NULL;
+    const src_graph *then = body_of(l, n, "then_branch");
+    const src_graph *otherwise = then == NULL ? NULL : body_of(l, n, "else_branch");
     size_t n_in = 0, first_op = l->n_ops;
     int32_t *in = NULL;
     int64_t condition = 0;
-    TRY(body_of(l, n, "then_branch", &then));
-    TRY(body_of(l, n, "else_branch", &otherwise));
+    if (then == NULL || otherwise == NULL) {
+        return l->err->code;
+    }
     TRY(resolve_inputs(l, s, n, &in, &n_in));
     if (n_in != 1 || then->n_inputs > 0 || otherwise->n_inputs > 0) {
         return error_set(l->err, STATUS_MODEL, "%s: node \"%s\" (If): one input is needed, and branches without inputs",
@@ -401,7 +412,10 @@ static status read_loop(loader *l, const scope *s, loop *p) {
     const src_node *n = p->n;
     size_t n_in = 0;
     int32_t *in = NULL;
-    TRY(body_of(l, n, "body", &p->body));
+    p->body = body_of(l, n, "body");
+    if (p->body == NULL) {
+        return l->err->code;
+    }
     TRY(resolve_inputs(l, s, n, &in, &n_in));
     size_t given = n->proto->n_input, n_out = trimmed(n->proto->output, n->proto->n_output);
     if (given < 2 || p->body->n_inputs != given || p->body->n_outputs + 1 < given || n_out > p->body->n_outputs - 1) {

@@ -349,11 +349,11 @@ static void test_function_errors(void **state) {
 
 typedef struct type_case {
     uint64_t type;
-    unsigned field;
     const char *data;
     size_t n;
-    uint32_t dtype;
     int64_t want[2];
+    unsigned field;
+    uint32_t dtype;
 } type_case;
 
 static void check_type(const type_case *c) {
@@ -387,20 +387,20 @@ static void check_type(const type_case *c) {
 static void test_types(void **state) {
     (void)state;
     static const type_case cases[] = {
-        {4, 9, "\xff\xff\x01\x00", 4, ASSAY_I32, {65535, 1}},
-        {4, 5, "\xff\xff\x03\x01", 4, ASSAY_I32, {65535, 1}},
-        {5, 9, "\xff\xff\x01\x00", 4, ASSAY_I32, {-1, 1}},
-        {12, 9, "\xff\xff\xff\xff\x01\0\0\0", 8, ASSAY_I64, {4294967295, 1}},
-        {12, 11, "\xff\xff\xff\xff\x0f\x01", 6, ASSAY_I64, {4294967295, 1}},
-        {13, 9, "\x05\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 16, ASSAY_I64, {5, INT64_MAX}},
-        {13, 11, "\x05\x06", 2, ASSAY_I64, {5, 6}},
-        {11, 9, "\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\x00\xc0", 16, ASSAY_F32, {1, -2}},
-        {16, 9, "\x80\x3f\x00\xc0", 4, ASSAY_F32, {1, -2}},
-        {10, 9, "\x00\x3c\x00\xc0", 4, ASSAY_F32, {1, -2}},
-        {21, 9, "\xf1", 1, ASSAY_U8, {1, 15}},
-        {22, 9, "\xf7", 1, ASSAY_I8, {7, -1}},
-        {22, 5, "\x78", 1, ASSAY_I8, {-8, 7}},
-        {9, 9, "\x00\x07", 2, ASSAY_BOOL, {0, 1}},
+        {4, "\xff\xff\x01\x00", 4, {65535, 1}, 9, ASSAY_I32},
+        {4, "\xff\xff\x03\x01", 4, {65535, 1}, 5, ASSAY_I32},
+        {5, "\xff\xff\x01\x00", 4, {-1, 1}, 9, ASSAY_I32},
+        {12, "\xff\xff\xff\xff\x01\0\0\0", 8, {4294967295, 1}, 9, ASSAY_I64},
+        {12, "\xff\xff\xff\xff\x0f\x01", 6, {4294967295, 1}, 11, ASSAY_I64},
+        {13, "\x05\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 16, {5, INT64_MAX}, 9, ASSAY_I64},
+        {13, "\x05\x06", 2, {5, 6}, 11, ASSAY_I64},
+        {11, "\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\x00\xc0", 16, {1, -2}, 9, ASSAY_F32},
+        {16, "\x80\x3f\x00\xc0", 4, {1, -2}, 9, ASSAY_F32},
+        {10, "\x00\x3c\x00\xc0", 4, {1, -2}, 9, ASSAY_F32},
+        {21, "\xf1", 1, {1, 15}, 9, ASSAY_U8},
+        {22, "\xf7", 1, {7, -1}, 9, ASSAY_I8},
+        {22, "\x78", 1, {-8, 7}, 5, ASSAY_I8},
+        {9, "\x00\x07", 2, {0, 1}, 9, ASSAY_BOOL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_type(&cases[i]);
