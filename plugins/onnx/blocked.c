@@ -4,6 +4,7 @@
  * stands only where a blocked value meets a kernel that needs rows. What is wanted by name is always in rows. */
 #include <string.h>
 
+#include "kernels/blocked.h"
 #include "plan_build.h"
 
 typedef struct planner {
@@ -36,29 +37,32 @@ static status set_rows(ox_tensor *t, const ox_tensor *from, error *err) {
     return ox_set_shape(t, from->dtype, shape, n_dims, err);
 }
 
-static ox_node *add_node(planner *l, const ox_node *n) {
-    l->p->nodes[l->p->n_nodes] = *n;
-    return &l->p->nodes[l->p->n_nodes++];
+static void add_node(planner *l, const ox_node *n) {
+    l->p->nodes[l->p->n_nodes++] = *n;
+}
+
+static void add_reorder(planner *l, ox_tensor *from, ox_tensor *to) {
+    ox_node n = {.name = to->name, .op = ox_kernel_reorder.op, .opset = 1, .kernel = &ox_kernel_reorder};
+    ox_build_ports(l->b, &n, 1, 1);
+    n.in[0] = from;
+    n.out[0] = to;
+    add_node(l, &n);
+}
+
+static status new_tensor(planner *l, const ox_tensor *like, uint32_t block, ox_tensor **out) {
+    *out = ox_build_tensor(l->b, like->name);
+    TRY(set_rows(*out, like, l->b->err));
+    return block > 0 ? set_blocked(*out, block, l->b->err) : STATUS_OK;
 }
 
 /* `t` in another layout: made once, read by all. */
 static status other_layout(planner *l, ox_tensor *t, uint32_t block, ox_tensor **out) {
     ox_tensor **known = block > 0 ? &l->blocked[index_of(l, t)] : &l->rows[index_of(l, t)];
+    if (*known == NULL || (*known)->block != block) {
+        TRY(new_tensor(l, t, block, known));
+        add_reorder(l, t, *known);
+    }
     *out = *known;
-    if (*known != NULL && (*known)->block == block) {
-        return STATUS_OK;
-    }
-    ox_tensor *copy = *out = ox_build_tensor(l->b, t->name);
-    TRY(set_rows(copy, t, l->b->err));
-    if (block > 0) {
-        TRY(set_blocked(copy, block, l->b->err));
-    }
-    ox_node n = {.name = t->name, .op = "assay.Reorder", .opset = 1, .kernel = ox_kernel_find("assay.Reorder", 1)};
-    ox_build_ports(l->b, &n, 1, 1);
-    n.in[0] = t;
-    n.out[0] = copy;
-    (void)add_node(l, &n);
-    *known = copy;
     return STATUS_OK;
 }
 
@@ -76,17 +80,20 @@ static status need_rows(planner *l, ox_node *n) {
     return STATUS_OK;
 }
 
-/* A view of it would see blocks as rows. */
+static bool is_image(const ox_tensor *t) {
+    return t->n_dims == 4 && t->dtype == ASSAY_F32 && !t->is_const && t->n > 0;
+}
+
+/* A reader that the plan does not know, or a view, would take blocks for rows. */
 static bool may_block(const planner *l, const ox_tensor *t) {
-    return t->n_dims == 4 && t->dtype == ASSAY_F32 && !t->is_const && !l->b->wanted[index_of(l, t)] &&
-           !l->viewed[index_of(l, t)] && t->n > 0;
+    return is_image(t) && !l->b->wanted[index_of(l, t)] && !l->viewed[index_of(l, t)];
 }
 
 /* The block of a pointwise node's output: that of its blocked inputs, if all others can be brought to it. Scalars
  * fit any layout. */
-static uint32_t common_block(const planner *l, const ox_node *n) {
+static uint32_t common_block(const ox_node *n) {
     uint32_t block = 0;
-    if ((n->kernel->flags & OX_POINTWISE) == 0 || n->n_out != 1 || !may_block(l, n->out[0])) {
+    if ((n->kernel->flags & OX_POINTWISE) == 0 || n->n_out != 1 || !is_image(n->out[0])) {
         return 0;
     }
     for (size_t i = 0; i < n->n_in; i++) {
@@ -105,45 +112,56 @@ static uint32_t common_block(const planner *l, const ox_node *n) {
     return block;
 }
 
+/* Adds the node; its output is given in `block`s, and where it must stand in rows, a copy is, followed by a reorder. */
+static status add_blocked(planner *l, ox_node *n, uint32_t block) {
+    ox_tensor *rows = n->out[0];
+    if (block == 0 || may_block(l, rows)) {
+        add_node(l, n);
+        return block == 0 ? STATUS_OK : set_blocked(rows, block, l->b->err);
+    }
+    TRY(new_tensor(l, rows, block, &n->out[0]));
+    add_node(l, n);
+    add_reorder(l, n->out[0], rows);
+    return STATUS_OK;
+}
+
 static status pointwise(planner *l, ox_node *n, uint32_t block) {
     for (size_t i = 0; i < n->n_in; i++) {
         TRY(need(l, n, i, block));
     }
-    return set_blocked(n->out[0], block, l->b->err);
+    return add_blocked(l, n, block);
 }
 
+/* A kernel that takes and gives whatever it says; it reorders its output itself where that is cheaper (the kernels of
+ * files), or cannot (those for blocks alone). */
 static status by_layout(planner *l, ox_node *n) {
     uint32_t in = 0, out = 0;
     n->kernel->layout(n, &in, &out);
-    if (!may_block(l, n->out[0])) {
-        out = 0;
-    }
-    if (in > 0 && n->in[0]->n_dims != (n->in[0]->block > 0 ? 5 : 4)) {
-        in = 0;
-    }
+    bool blocks_only = n->kernel->infer == NULL;
+    out = blocks_only || may_block(l, n->out[0]) ? out : 0;
     TRY(need(l, n, 0, in));
     for (size_t i = 1; i < n->n_in; i++) {
         TRY(need(l, n, i, i == OX_RESIDUAL ? out : 0));
     }
-    return out > 0 ? set_blocked(n->out[0], out, l->b->err) : STATUS_OK;
+    return add_blocked(l, n, out);
 }
 
 static status plan_node(planner *l, const ox_node *from) {
     ox_node n = *from;
     status s = STATUS_OK;
-    uint32_t block = common_block(l, &n);
+    if (n.kernel->blocked != NULL && n.in[0]->block > 0 && n.n_out == 1) {
+        n.kernel = n.kernel->blocked;
+    }
+    uint32_t block = common_block(&n);
     if (n.kernel->layout != NULL) {
         s = by_layout(l, &n);
     } else if (block > 0) {
         s = pointwise(l, &n, block);
     } else {
         s = need_rows(l, &n);
+        add_node(l, &n);
     }
-    if (s != STATUS_OK) {
-        return ox_node_error(l->b->g, n.name, n.op, l->b->err);
-    }
-    (void)add_node(l, &n);
-    return STATUS_OK;
+    return s == STATUS_OK ? s : ox_node_error(l->b->g, n.name, n.op, l->b->err);
 }
 
 static bool any_layout(const ox_plan *p) {

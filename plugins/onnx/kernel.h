@@ -47,11 +47,11 @@ typedef struct ox_kernel ox_kernel;
 
 /* What the plan's rewriting (rewrite.c) appended to a node whose kernel has OX_EPILOGUE: after the operator itself,
  * y = act(y + in[OX_RESIDUAL]), see kernels/epilogue.h. */
-typedef enum ox_activation { OX_LINEAR, OX_RELU, OX_LEAKY_RELU, OX_CLIP } ox_activation;
+typedef enum ox_activation { OX_ACT_LINEAR, OX_ACT_RELU, OX_ACT_LEAKY_RELU, OX_ACT_CLIP } ox_activation;
 typedef struct ox_epilogue {
     ox_activation act;
-    float alpha;  /* of OX_LEAKY_RELU, > 0 */
-    float lo, hi; /* of OX_CLIP, lo < hi */
+    float alpha;  /* of OX_ACT_LEAKY_RELU, > 0 */
+    float lo, hi; /* of OX_ACT_CLIP, lo < hi */
 } ox_epilogue;
 #define OX_RESIDUAL 3u /* index of the input that is added, of out[0]'s shape; n_in is 4 where there is one */
 
@@ -126,6 +126,7 @@ struct ox_kernel {
      * infer has set. in[0] may already be blocked: then that is what it gets. Without it, a kernel that is not
      * OX_POINTWISE never meets a blocked value. */
     void (*layout)(const ox_node *n, uint32_t *in_block, uint32_t *out_block);
+    const ox_kernel *blocked; /* takes the node over where in[0] is blocked; or NULL. Has `layout`. */
     /* Multiply-accumulates of the whole node at these shapes; NULL = 0. */
     uint64_t (*macs)(const ox_node *n);
 };

@@ -49,7 +49,8 @@ static bool plain_f32(const ox_tensor *t) {
 
 /* A product that could still take something behind it. */
 static bool takes_more(const ox_node *n) {
-    return n != NULL && (n->kernel->flags & OX_EPILOGUE) != 0 && n->epilogue.act == OX_LINEAR && plain_f32(n->out[0]);
+    return n != NULL && (n->kernel->flags & OX_EPILOGUE) != 0 && n->epilogue.act == OX_ACT_LINEAR &&
+           plain_f32(n->out[0]);
 }
 
 static const ox_tensor *constant_input(const ox_node *n, size_t i) {
@@ -207,17 +208,17 @@ static bool read_clip(const ox_node *n, ox_epilogue *e) {
             bounds[i] = *(const float *)t->data;
         }
     }
-    *e = (ox_epilogue){.act = OX_CLIP, .lo = bounds[0], .hi = bounds[1]};
+    *e = (ox_epilogue){.act = OX_ACT_CLIP, .lo = bounds[0], .hi = bounds[1]};
     return bounds[0] < bounds[1];
 }
 
 static bool read_activation(const ox_node *n, ox_epilogue *e) {
     if (is_op(n, "Relu")) {
-        *e = (ox_epilogue){.act = OX_RELU};
+        *e = (ox_epilogue){.act = OX_ACT_RELU};
         return true;
     }
     if (is_op(n, "LeakyRelu")) {
-        *e = (ox_epilogue){.act = OX_LEAKY_RELU, .alpha = ox_attr_float(n, "alpha", 0.01F)};
+        *e = (ox_epilogue){.act = OX_ACT_LEAKY_RELU, .alpha = ox_attr_float(n, "alpha", 0.01F)};
         return e->alpha > 0;
     }
     return is_op(n, "Clip") && read_clip(n, e);

@@ -20,9 +20,9 @@ typedef struct slopes {
 static slopes slopes_of(const ox_epilogue *e, assay_vjp_mode mode) {
     float leak = mode == ASSAY_VJP_LEAKY ? (float)OX_LEAKY_SLOPE : 0;
     switch (e->act) {
-    case OX_RELU: return (slopes){leak, 1};
-    case OX_LEAKY_RELU: return (slopes){e->alpha, 1};
-    case OX_CLIP: leak = mode == ASSAY_VJP_STRAIGHT_THROUGH ? 1 : leak; return (slopes){leak, leak};
+    case OX_ACT_RELU: return (slopes){leak, 1};
+    case OX_ACT_LEAKY_RELU: return (slopes){e->alpha, 1};
+    case OX_ACT_CLIP: leak = mode == ASSAY_VJP_STRAIGHT_THROUGH ? 1 : leak; return (slopes){leak, leak};
     default: return (slopes){1, 1};
     }
 }
@@ -57,15 +57,15 @@ OX_INLINE void linear(float *y, const float *r, size_t n) {
 
 OX_INLINE void apply(const ox_epilogue *e, float *restrict y, const float *restrict r, size_t n) {
     switch (e->act) {
-    case OX_RELU:
+    case OX_ACT_RELU:
         if (r == NULL) {
             relu(y, NULL, n);
         } else {
             relu(y, r, n);
         }
         break;
-    case OX_LEAKY_RELU: leaky(y, r, n, e->alpha); break;
-    case OX_CLIP:
+    case OX_ACT_LEAKY_RELU: leaky(y, r, n, e->alpha); break;
+    case OX_ACT_CLIP:
         if (r == NULL) {
             clip(y, NULL, n, e->lo, e->hi);
         } else {
@@ -82,7 +82,7 @@ OX_INLINE float passed(float slope, float g) {
 }
 
 OX_INLINE void differentiate(const ox_epilogue *e, slopes s, const float *y, const float *g, float *d, size_t n) {
-    if (e->act == OX_CLIP) {
+    if (e->act == OX_ACT_CLIP) {
         for (size_t i = 0; i < n; i++) {
             d[i] = y[i] > e->lo && y[i] < e->hi ? g[i] : passed(s.dead, g[i]);
         }
@@ -150,7 +150,7 @@ void ox_epilogue_apply(ox_isa isa, const ox_epilogue *e, float *y, const float *
 
 void ox_epilogue_vjp(ox_isa isa, const ox_epilogue *e, assay_vjp_mode mode, const float *y, const float *g, float *d,
                      size_t n) {
-    if (e->act == OX_LINEAR) {
+    if (e->act == OX_ACT_LINEAR) {
         if (d != g) {
             memcpy(d, g, n * sizeof *d);
         }

@@ -7,7 +7,7 @@
 #include "kernels/sgemm.h"
 
 static inline bool ox_has_epilogue(const ox_node *n) {
-    return n->epilogue.act != OX_LINEAR || n->n_in > OX_RESIDUAL;
+    return n->epilogue.act != OX_ACT_LINEAR || n->n_in > OX_RESIDUAL;
 }
 
 /* y[i] = act(y[i] + residual[i]); residual may be NULL. */

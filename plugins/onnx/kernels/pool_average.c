@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * AveragePool (opset 1 on; count_include_pad from 7, ceil_mode from 10, dilations from 19). Sums in double; the divisor
  * counts the taps inside the input or, with count_include_pad, inside the padded input. */
+#include "kernels/blocked.h"
 #include "kernels/pool_rows.h"
 
 static status infer(ox_node *n, error *err) {
@@ -254,4 +255,5 @@ const ox_kernel ox_kernel_average_pool = {.op = "AveragePool",
                                           .forward = forward,
                                           .forward_reference = forward_reference,
                                           .vjp = vjp,
-                                          .vjp_reference = vjp_reference};
+                                          .vjp_reference = vjp_reference,
+                                          .blocked = &ox_kernel_average_pool_blocked};

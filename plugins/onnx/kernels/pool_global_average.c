@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GlobalAveragePool. Sums in double: the fast path in LANES of them, lane by lane in the end. */
+#include "kernels/blocked.h"
 #include "kernels/common.h"
 
 #define LANES 8u
@@ -87,4 +88,5 @@ const ox_kernel ox_kernel_global_average_pool = {.op = "GlobalAveragePool",
                                                  .infer = infer,
                                                  .forward = forward,
                                                  .forward_reference = forward_reference,
-                                                 .vjp = vjp};
+                                                 .vjp = vjp,
+                                                 .blocked = &ox_kernel_global_average_pool_blocked};

@@ -5,6 +5,7 @@
  * storage_order 1 the spatial dimensions counted from the first on. */
 #include <math.h>
 
+#include "kernels/blocked.h"
 #include "kernels/pool_rows.h"
 #include "kernels/simd.h"
 
@@ -409,4 +410,5 @@ const ox_kernel ox_kernel_max_pool = {.op = "MaxPool",
                                       .forward = forward,
                                       .forward_reference = forward_reference,
                                       .vjp = vjp,
-                                      .vjp_reference = vjp_reference};
+                                      .vjp_reference = vjp_reference,
+                                      .blocked = &ox_kernel_max_pool_blocked};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * "assay.Reorder": in[0] as it is, out[0] in another layout of the channels. No file has it; the plan puts it where a
+ * "(reorder)": in[0] as it is, out[0] in another layout of the channels. The plan puts it where a
  * blocked value meets a kernel that wants rows, and the other way round (blocked.c). */
+#include "kernels/blocked.h"
 #include "kernels/dnnl.h"
 #include "kernels/epilogue.h"
 
@@ -8,11 +9,6 @@ typedef struct reorder_state {
     ox_reorder *forward, *backward;
     float *back; /* the gradient of in[0] before it is added */
 } reorder_state;
-
-static status infer(ox_node *n, error *err) {
-    (void)n;
-    return error_set(err, STATUS_UNSUPPORTED, "is not an operator of a file"); /* blocked.c sets the shapes */
-}
 
 static void release(ox_node *n) {
     reorder_state *s = n->state;
@@ -69,7 +65,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     return STATUS_OK;
 }
 
-const ox_kernel ox_kernel_reorder = {.op = "assay.Reorder",
+const ox_kernel ox_kernel_reorder = {.op = "(reorder)",
                                      .min_opset = 1,
                                      .max_opset = 9999,
                                      .flags = OX_KEEPS_BATCH | OX_STORES_GRADIENT,
@@ -77,7 +73,6 @@ const ox_kernel ox_kernel_reorder = {.op = "assay.Reorder",
                                      .max_in = 1,
                                      .min_out = 1,
                                      .max_out = 1,
-                                     .infer = infer,
                                      .prepare = prepare,
                                      .release = release,
                                      .forward = forward,
