@@ -154,7 +154,7 @@ static void transposes(void **state) {
     static const char *const shapes[] = {"Nx4x5x8", "Nx1x17x33", "Nx16x1x4", "Nx7x3x2", "Nx20x19x1", "Nx1x1x1"};
     static const char *const dtypes[] = {"f", "u8", "i64"};
     char spec[128];
-    for (size_t i = 0; i < 12 * 6 * 3; i++) {
+    for (size_t i = 0; i < (size_t)12 * 6 * 3; i++) {
         (void)snprintf(spec, sizeof spec, "Transpose 13 perm=%s | %s:%s", perms[i % 12], dtypes[i / 72],
                        shapes[i / 12 % 6]);
         one_transpose(spec);

@@ -85,7 +85,7 @@ static status read_repeats(const ox_node *n, ox_list *repeats, error *err) {
 static status tile_infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
     const ox_tensor *x = n->in[0];
-    ox_list repeats;
+    ox_list repeats = {0};
     TRY(read_repeats(n, &repeats, err));
     if (!repeats.present || repeats.n != x->n_dims) {
         return error_set(err, STATUS_MODEL, "%zu repeats for %u dimensions", repeats.n, x->n_dims);

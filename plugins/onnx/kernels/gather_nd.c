@@ -26,7 +26,7 @@ static status infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
     TRY(ox_need_integers(n, 1, err));
     const ox_tensor *x = n->in[0], *indices = n->in[1];
-    ox_tuples t;
+    ox_tuples t = {0};
     int64_t examples = 1, shape[2 * ASSAY_MAX_DIMS] = {0};
     TRY(read_tuples(n, &t, &examples, err));
     uint32_t rank = 0;
@@ -53,7 +53,7 @@ static status prepare(ox_node *n, bool want_vjp, error *err) {
 
 static status forward(ox_node *n, error *err) {
     const ox_lookup *l = n->state;
-    ox_tuples t;
+    ox_tuples t = {0};
     int64_t examples = 1;
     TRY(read_tuples(n, &t, &examples, err));
     t.shape = n->out[0]->shape;

@@ -32,7 +32,7 @@ static status read_shape(const ox_node *n, shape *s, error *err) {
 static status infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
     const ox_tensor *x = n->in[0], *values = n->in[2];
-    shape s;
+    shape s = {0};
     if (n->in[1] == NULL || values == NULL || values->n_dims != 1 || values->n != 2 || x->n_dims >= ASSAY_MAX_DIMS) {
         return error_set(err, STATUS_MODEL, "the depth or the two values are missing, or too many dimensions");
     }
@@ -62,7 +62,7 @@ static int64_t hot(const ox_node *n, const shape *s, size_t i) {
 }
 
 static status forward(ox_node *n, error *err) {
-    shape s;
+    shape s = {0};
     TRY(read_shape(n, &s, err));
     size_t item = ox_dtype_bytes(n->out[0]->dtype), row = s.inner * item;
     const char *off = n->in[2]->data, *on = off + item;
@@ -83,7 +83,7 @@ static status forward(ox_node *n, error *err) {
 
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
-    shape s;
+    shape s = {0};
     TRY(read_shape(n, &s, err));
     const float *g = ox_grad_out(n, 0);
     float *dv = ox_grad_in(n, 2);

@@ -52,7 +52,7 @@ static status reshape_infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
     TRY(ox_check_attr(n, "allowzero", OX_INT, err));
     const ox_tensor *x = n->in[0];
-    ox_list l;
+    ox_list l = {0};
     uint32_t wild = 0;
     size_t product = 1;
     TRY(read_list(n, &l, err));

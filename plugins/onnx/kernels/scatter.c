@@ -52,8 +52,9 @@ status ox_scatter_make(ox_node *n, size_t n_slots, size_t run, bool want_vjp, er
 /* Integers wrap (`wide` is unsigned); for bool, sum is Or and product is And. */
 #define SCATTER(name, type, wide, sum, product, ABOVE, BELOW)                                                          \
     static void scatter_##name(const ox_lookup *l, ox_reduction r, const ox_tensor *updates, ox_tensor *out) {         \
-        const type *from = updates->data;                                                                              \
-        type *y = out->data;                                                                                           \
+        typedef type element;                                                                                          \
+        const element *from = updates->data;                                                                           \
+        element *y = out->data;                                                                                        \
         EACH_UPDATE(l, updates->n, {                                                                                   \
             (void)j;                                                                                                   \
             type a = y[p];                                                                                             \

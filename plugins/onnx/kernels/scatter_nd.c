@@ -32,7 +32,7 @@ static status infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
     TRY(ox_need_integers(n, 1, err));
     TRY(ox_need_dtype_of_first(n, 2, err));
-    ox_tuples t;
+    ox_tuples t = {0};
     ox_reduction r = OX_REDUCE_NONE;
     int64_t shape[ASSAY_MAX_DIMS] = {0}, slots[ASSAY_MAX_DIMS] = {0};
     TRY(ox_scatter_reduction(n, &r, err));
@@ -43,7 +43,7 @@ static status infer(ox_node *n, error *err) {
 }
 
 static status prepare(ox_node *n, bool want_vjp, error *err) {
-    ox_tuples t;
+    ox_tuples t = {0};
     int64_t shape[ASSAY_MAX_DIMS] = {0}, slots[ASSAY_MAX_DIMS] = {0};
     TRY(read_tuples(n, &t, shape, slots, err));
     uint32_t q = n->in[1]->n_dims;
@@ -57,7 +57,7 @@ static status prepare(ox_node *n, bool want_vjp, error *err) {
 
 static status forward(ox_node *n, error *err) {
     const ox_lookup *l = n->state;
-    ox_tuples t;
+    ox_tuples t = {0};
     int64_t shape[ASSAY_MAX_DIMS] = {0}, slots[ASSAY_MAX_DIMS] = {0};
     TRY(read_tuples(n, &t, shape, slots, err));
     t.x = n->out[0];
