@@ -451,7 +451,7 @@ static void make_room(ox_recurrent *s, const ox_cell *cell, allocator *a) {
     s->z = room(a, rows, wide, item);
     s->y = s->z;
     s->h = room(a, s->N, s->H, item);
-    s->cell = cell->cell_state ? room(a, s->N, s->H, item) : NULL;
+    s->cell = room(a, s->N, s->H, item);
     s->q = room(a, s->N, s->GH, item);
     s->u = room(a, s->N, s->H, item);
     s->v = room(a, s->N, s->H, item);
@@ -507,6 +507,7 @@ status ox_recurrent_prepare(ox_node *n, const ox_cell *cell, bool want_vjp, erro
     }
     allocator a = {.err = err};
     s->want_vjp = want_vjp;
+    s->cell_state = cell->cell_state;
     s->unpadded = n->unpadded;
     make_weights(n, s, cell->gates == 3 && !s->variant, &a);
     make_room(s, cell, &a);

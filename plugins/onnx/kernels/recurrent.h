@@ -62,7 +62,7 @@ enum { OX_RNN_X, OX_RNN_W, OX_RNN_R, OX_RNN_B, OX_RNN_LENGTHS, OX_RNN_H, OX_RNN_
 
 typedef struct ox_recurrent {
     size_t T, N, I, H, D, GH; /* steps, examples, inputs, units, directions, units of all gates */
-    bool batch_first, variant, want_vjp, unpadded;
+    bool batch_first, variant, cell_state, want_vjp, unpadded;
     bool reverse[2];
     ox_gate act[2][OX_MAX_ACTIVATIONS]; /* by direction */
     ox_isa isa;

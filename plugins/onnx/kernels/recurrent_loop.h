@@ -66,15 +66,16 @@ static void NAME(outer)(const ox_recurrent *s, size_t rows, const REAL *a, size_
 #endif
 }
 
-/* Rows of example n at a step: of z, y, dz; and of what is kept in (D, T * N, H), NULL where it is not. */
+/* Rows of example n at a step: of z, y, dz; and of what is kept in (D, T * N, H). */
 static REAL *NAME(gates)(const ox_recurrent *s, void *buffer, size_t d, size_t n, size_t step) {
     size_t row = ox_recurrent_row(s, ox_recurrent_time(s, d, n, step), n);
     return (REAL *)buffer + row * s->D * s->GH + d * s->GH;
 }
 static REAL *NAME(kept)(const ox_recurrent *s, void *buffer, size_t d, size_t n, size_t step) {
     size_t row = ox_recurrent_row(s, ox_recurrent_time(s, d, n, step), n);
-    return buffer == NULL ? NULL : (REAL *)buffer + (d * s->T * s->N + row) * s->H;
+    return (REAL *)buffer + (d * s->T * s->N + row) * s->H;
 }
+/* Nothing is kept where there is no buffer (no vjp is wanted). */
 static void NAME(keep)(const ox_recurrent *s, void *buffer, size_t d, size_t n, size_t step, const REAL *v) {
     if (buffer != NULL) {
         memcpy(NAME(kept)(s, buffer, d, n, step), v, s->H * sizeof *v);
@@ -120,7 +121,7 @@ static void NAME(forward_direction)(const ox_node *n, const ox_recurrent *s, siz
     ox_tensor *y = ox_output(n, 0);
     REAL *h = s->h, *c = s->cell;
     NAME(read_state)(s, ox_input(n, OX_RNN_H), d, h);
-    if (c != NULL) {
+    if (s->cell_state) {
         NAME(read_state)(s, ox_input(n, OX_RNN_C), d, c);
     }
     for (size_t step = 0; step < s->T; step++) {
@@ -144,16 +145,16 @@ static status NAME(forward)(ox_node *n, error *err) {
     (void)err;
     const ox_recurrent *s = n->state;
     const ox_tensor *x = n->in[OX_RNN_X];
-    const REAL *a = x->data;
     ox_recurrent_begin(n, REAL_IS_FLOAT);
     NAME(read_weights)(n, s);
-    if (!REAL_IS_FLOAT) {
-        REAL *copy = s->x;
-        for (size_t i = 0; i < x->n; i++) {
-            copy[i] = (REAL)ox_at(x, i);
-        }
-        a = copy;
+#if REAL_IS_FLOAT
+    const REAL *a = x->data;
+#else
+    REAL *a = s->x;
+    for (size_t i = 0; i < x->n; i++) {
+        a[i] = (REAL)ox_at(x, i);
     }
+#endif
     if (ox_output(n, 0) != NULL) { /* steps beyond an example's length stay zero */
         memset(n->out[0]->data, 0, n->out[0]->n * ox_dtype_bytes(n->out[0]->dtype));
     }
@@ -190,7 +191,7 @@ static void NAME(back_direction)(const ox_node *n, const ox_recurrent *s, size_t
     const float *g = ox_grad_out(n, 0);
     REAL *dh = s->h, *dc = s->cell;
     NAME(read_cotangent)(n, s, 1, d, dh);
-    if (dc != NULL) {
+    if (s->cell_state) {
         NAME(read_cotangent)(n, s, 2, d, dc);
     }
     for (size_t step = s->T; step-- > 0;) {
@@ -205,7 +206,7 @@ static void NAME(back_direction)(const ox_node *n, const ox_recurrent *s, size_t
         NAME(step_back)(s, d, step, mode);
     }
     NAME(add_state)(n, s, OX_RNN_H, d, dh);
-    if (dc != NULL) {
+    if (s->cell_state) {
         NAME(add_state)(n, s, OX_RNN_C, d, dc);
     }
 }
@@ -247,7 +248,7 @@ static void NAME(weight_gradients)(const ox_node *n, const ox_recurrent *s, size
             (s, s->variant ? d_reset : dz + first, s->variant ? s->H : lda, NULL, s->H, db + s->GH + first);
         }
     }
-    if (dp != NULL && s->c != NULL) { /* gates i, o, f; o sees the new cell */
+    if (dp != NULL && s->cell_state) { /* gates i, o, f; o sees the new cell */
         const REAL *before = (const REAL *)s->c_before + d * rows * s->H, *c = (const REAL *)s->c + d * rows * s->H;
         dp += d * 3 * s->H;
         NAME(sum_rows)(s, dz, lda, before, s->H, dp);
