@@ -249,7 +249,7 @@ static status insert_op(loader *l, const scope *s, const src_node *for_node, con
     memcpy(in, inputs, n_in * sizeof *in);
     *out_value = *out = add_value(l, s, out_name, at);
     op->op = kind;
-    op->opset = for_node->opset;
+    op->opset = for_node->function != NULL ? l->g->opset : for_node->opset; /* a function's is of its own domain */
     op->kernel = ox_kernel_find(kind, op->opset);
     op->attrs = attr;
     op->n_attrs = attr != NULL;

@@ -351,8 +351,23 @@ static status take_graph(loader *l, const Onnx__GraphProto *p, const imports *in
 
 /* ---- functions ---------------------------------------------------------------------------------- */
 
+#define ATTRIBUTE_PROTO 11 /* FunctionProto.attribute_proto, later than this onnx.proto: attributes with defaults */
+
+static status check_function(const loader *l, const src_function *f) {
+    const ProtobufCMessage *m = &f->proto->base;
+    for (unsigned i = 0; i < m->n_unknown_fields; i++) {
+        if (m->unknown_fields[i].tag == ATTRIBUTE_PROTO) {
+            return error_set(l->err, STATUS_UNSUPPORTED,
+                             "%s: function \"%s\" has attributes with default values, which is not supported",
+                             l->g->file, f->name);
+        }
+    }
+    return STATUS_OK;
+}
+
 static status take_function(loader *l, src_function *f) {
     const Onnx__FunctionProto *p = f->proto;
+    TRY(check_function(l, f));
     imports in = {p->opset_import, p->n_opset_import, true};
     src_graph *g = &f->graph;
     if (check_opset(l, &in) != STATUS_OK || take_nodes(l, p->node, p->n_node, &in, g) != STATUS_OK) {

@@ -345,6 +345,19 @@ static void test_function_errors(void **state) {
     expect(&m, STATUS_UNSUPPORTED, "operator my.domain.Unknown (opset 1) is not supported");
 }
 
+static void test_function_defaults(void **state) {
+    (void)state;
+    pb g = begin(), f = {0};
+    onnx_node(&g, "Neg", "", "x", "y", NULL);
+    pb m = onnx_model(&g, 13, NULL);
+    pb_str(&f, 1, "F");
+    pb_str(&f, 10, "my.domain");
+    import_opset(&f, 9, "", 16);
+    pb_str(&f, 11, "");
+    pb_msg(&m, 25, &f);
+    expect(&m, STATUS_UNSUPPORTED, "function \"my.domain.F\" has attributes with default values");
+}
+
 /* ---- types -------------------------------------------------------------------------------------- */
 
 typedef struct type_case {
@@ -586,10 +599,19 @@ static void test_external(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_if),           cmocka_unit_test(test_if_on_shape), cmocka_unit_test(test_if_errors),
-        cmocka_unit_test(test_loop),         cmocka_unit_test(test_loop_scan),   cmocka_unit_test(test_loop_limits),
-        cmocka_unit_test(test_nested_loops), cmocka_unit_test(test_functions),   cmocka_unit_test(test_function_errors),
-        cmocka_unit_test(test_types),        cmocka_unit_test(test_input_types), cmocka_unit_test(test_input_fill),
+        cmocka_unit_test(test_if),
+        cmocka_unit_test(test_if_on_shape),
+        cmocka_unit_test(test_if_errors),
+        cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_loop_scan),
+        cmocka_unit_test(test_loop_limits),
+        cmocka_unit_test(test_nested_loops),
+        cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_function_errors),
+        cmocka_unit_test(test_function_defaults),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_input_types),
+        cmocka_unit_test(test_input_fill),
         cmocka_unit_test(test_external),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

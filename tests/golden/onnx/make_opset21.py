@@ -70,7 +70,10 @@ def resizes():
         for mode in ('nearest', 'linear', 'cubic'):
             for how in ('half_pixel', 'asymmetric', 'align_corners', 'pytorch_half_pixel') + (
                     ('half_pixel_symmetric',) if opset == 19 else ()):
-                for scales in ((1, 1, 1.7, 2.3), (1, 1, 0.6, 0.45)):
+                # With align_corners ONNX divides by the exact product of size and scale, ONNX Runtime by the size:
+                # the same where the product is whole.
+                whole = how == 'align_corners'
+                for scales in ((1, 1, 1.6, 1.5), (1, 1, 0.6, 0.5)) if whole else ((1, 1, 1.7, 2.3), (1, 1, 0.6, 0.45)):
                     one(f'resize_{mode}_{how}_{"up" if scales[2] > 1 else "down"}', opset, 'Resize', x, 'x - s',
                         [('s', f32(*scales))], mode=mode, coordinate_transformation_mode=how)
         for policy in ('stretch', 'not_larger', 'not_smaller'):
