@@ -132,6 +132,15 @@ OX_INLINE void ox_pair_gradient(const ox_node *n, size_t k, ox_pair_slope *term,
     } while (ox_pair_next(&p));
 }
 
+/* v or 0, without a branch. */
+static inline float ox_masked(float v, bool keep) {
+    uint32_t bits = 0;
+    memcpy(&bits, &v, sizeof bits);
+    bits &= 0 - (uint32_t)keep;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
 #define OX_PAIR_CHUNK 256 /* terms of a sum that are at hand at a time */
 /* The fast one, of float32 inputs: expr of x, y and g, which are floats where d[i] += expr, and doubles in a sum. */
 #define OX_PAIR_GRADIENT_F32(n, k, expr)                                                                               \

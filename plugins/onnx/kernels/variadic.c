@@ -134,19 +134,30 @@ static void release(ox_node *n) {
 }
 
 /* Operand k is the choice where it equals the output and none has been made. */
+#define CHOOSE(t)                                                                                                      \
+    do {                                                                                                               \
+        for (size_t r = 0; r < p.rows; r++) {                                                                          \
+            const t *a = (const t *)n->in[k]->data + p.a + r * p.ra,                                                   \
+                    *z = (const t *)n->out[0]->data + p.out + r * p.len;                                               \
+            uint32_t *restrict c = (uint32_t *)n->state + p.out + r * p.len;                                           \
+            OX_PAIR_RUN(t, a, p.sa, t, z, 1, p.len,                                                                    \
+                        uint32_t is =                                                                                  \
+                            (uint32_t)(c[i] == NONE) & ((uint32_t)(x == y) | (uint32_t) !(x == x || y == y));          \
+                        c[i] = (c[i] & (is - 1)) | ((uint32_t)k & (0 - is)))                                           \
+        }                                                                                                              \
+    } while (ox_pair_next(&p))
+
 static void choose(const ox_node *n, size_t k) {
-    uint32_t *choice = n->state;
-    const ox_tensor *t = n->in[k], *z = n->out[0];
     ox_pair p;
-    ox_pair_init(&p, t, t, z);
-    do {
-        for (size_t r = 0; r < p.rows; r++) {
-            for (size_t i = 0, io = p.out + r * p.len; i < p.len; i++, io++) {
-                double x = ox_at(t, p.a + r * p.ra + i * p.sa), m = ox_at(z, io);
-                choice[io] = choice[io] == NONE && (x == m || (x != x && m != m)) ? (uint32_t)k : choice[io];
-            }
-        }
-    } while (ox_pair_next(&p));
+    ox_pair_init(&p, n->in[k], n->out[0], n->out[0]);
+    switch (n->out[0]->dtype) {
+    case ASSAY_F32: CHOOSE(float); break;
+    case ASSAY_F64: CHOOSE(double); break;
+    case ASSAY_U8: CHOOSE(uint8_t); break;
+    case ASSAY_I8: CHOOSE(int8_t); break;
+    case ASSAY_I32: CHOOSE(int32_t); break;
+    default: CHOOSE(int64_t);
+    }
 }
 
 /* To operand k, where it was chosen, and `dead` times where a constant was. */
@@ -159,13 +170,18 @@ static void add_chosen(const ox_node *n, size_t k, float dead) {
         for (size_t r = 0; r < p.rows; r++) {
             float *restrict d = n->grad_in[k] + p.a + r * p.ra;
             double sum = 0;
-            for (size_t i = 0, io = p.out + r * p.len; i < p.len; i++, io++) {
-                float v = choice[io] == k ? g[io] : 0;
-                if (dead > 0 && choice[io] != k && n->in[choice[io]]->is_const) {
-                    v = dead * g[io];
-                }
-                d[i * p.sa] += p.sa != 0 ? v : 0;
-                sum += p.sa != 0 ? 0 : (double)v;
+            const uint32_t *c = choice + p.out + r * p.len;
+            const float *from = g + p.out + r * p.len;
+            for (size_t i = 0; i < p.len && p.sa != 0; i++) {
+                d[i] += ox_masked(from[i], c[i] == k);
+            }
+            for (size_t i = 0; i < p.len && p.sa == 0; i++) {
+                sum += (double)ox_masked(from[i], c[i] == k);
+            }
+            for (size_t i = 0; i < p.len && dead > 0; i++) {
+                double v = c[i] != k && n->in[c[i]]->is_const ? (double)(dead * from[i]) : 0;
+                d[i * p.sa] += p.sa != 0 ? (float)v : 0;
+                sum += p.sa != 0 ? 0 : v;
             }
             if (p.sa == 0) {
                 *d += (float)sum;

@@ -32,7 +32,8 @@ static status infer(ox_node *n, error *err) {
                 const t *a = (const t *)n->in[1]->data + some.a + r * some.ra;                                         \
                 const uint8_t *b = (const uint8_t *)n->in[0]->data + some.b + r * some.rb;                             \
                 t *restrict o = (t *)n->out[0]->data + some.out + r * some.len;                                        \
-                OX_PAIR_RUN(t, a, some.sa, uint8_t, b, some.sb, some.len, o[i] = y != 0 ? x : o[i])                    \
+                OX_PAIR_RUN(t, a, some.sa, uint8_t, b, some.sb, some.len, t m = (t)(0 - (t)(y != 0));                  \
+                            o[i] = (t)((x & m) | (o[i] & (t)~m)))                                                      \
             }                                                                                                          \
         } while (ox_pair_next(&some));                                                                                 \
     } while (0)
@@ -66,10 +67,10 @@ static void add_chosen(const ox_node *n, size_t k, bool chosen) {
             float *restrict d = dst + p.a + r * p.ra;
             double sum = 0;
             if (p.sa != 0) {
-                OX_PAIR_RUN(float, a, 1, uint8_t, b, p.sb, p.len, d[i] += (y != 0) == chosen ? x : 0.0F)
+                OX_PAIR_RUN(float, a, 1, uint8_t, b, p.sb, p.len, d[i] += ox_masked(x, (y != 0) == chosen))
                 continue;
             }
-            OX_PAIR_RUN(double, a, 1, uint8_t, b, p.sb, p.len, sum += (y != 0) == chosen ? x : 0)
+            OX_PAIR_RUN(float, a, 1, uint8_t, b, p.sb, p.len, sum += (double)ox_masked(x, (y != 0) == chosen))
             *d += (float)sum;
         }
     } while (ox_pair_next(&p));
