@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Forward and vjp against PyTorch: tests/golden/onnx/ops.bin, written by make_ops.py there (which describes it). */
+ * Forward and vjp against PyTorch: tests/golden/onnx/ops.bin, written by make_ops.py there (which describes it), and
+ * spatial.bin, by make_spatial.py. */
 #include "kernel_driver.h"
 
 typedef struct golden {
@@ -7,10 +8,10 @@ typedef struct golden {
     size_t n, at;
 } golden;
 
-static void read_golden(golden *g) {
+static void read_golden(golden *g, const char *name) {
     const char *root = getenv("ASSAY_SOURCE_DIR");
     char path[4096];
-    (void)snprintf(path, sizeof path, "%s/tests/golden/onnx/ops.bin", root != NULL ? root : ".");
+    (void)snprintf(path, sizeof path, "%s/tests/golden/onnx/%s", root != NULL ? root : ".", name);
     FILE *f = fopen(path, "rb");
     if (f == NULL) {
         fail_msg("%s is missing", path);
@@ -74,10 +75,10 @@ static void one_case(golden *g, const char *spec, bool reference) {
     driver_close(&d);
 }
 
-static void all_cases(bool reference) {
+static size_t all_of(const char *name, bool reference) {
     golden g = {0};
     size_t n = 0;
-    read_golden(&g);
+    read_golden(&g, name);
     while (g.at < g.n) {
         char spec[256] = {0};
         unsigned char length[4];
@@ -88,8 +89,13 @@ static void all_cases(bool reference) {
         one_case(&g, spec, reference);
         n++;
     }
-    assert_true(n >= 50);
     mem_free(g.data);
+    return n;
+}
+
+static void all_cases(bool reference) {
+    assert_true(all_of("ops.bin", reference) >= 50);
+    assert_true(all_of("spatial.bin", reference) >= 28);
 }
 
 static void fast_equals_torch(void **state) {

@@ -124,7 +124,8 @@ static status region_of(const ox_node *n, const align *a, size_t r, region *g, e
         h = h > 1 ? h : 1;
     }
     *g = (region){(size_t)example, v[0], v[1], w / (double)a->ow, h / (double)a->oh, 0, 0};
-    if (!samples_of(a, g->bin_w, &g->nx) || !samples_of(a, g->bin_h, &g->ny) || !isfinite(v[0]) || !isfinite(v[1])) {
+    bool numbers = isfinite(v[0]) && isfinite(v[1]) && isfinite(v[2]) && isfinite(v[3]);
+    if (!numbers || !samples_of(a, g->bin_w, &g->nx) || !samples_of(a, g->bin_h, &g->ny)) {
         return error_set(err, STATUS_UNSUPPORTED, "region %zu has bins of %g by %g pixels", r, g->bin_w, g->bin_h);
     }
     return STATUS_OK;
