@@ -60,6 +60,7 @@ static status infer_like(ox_node *n, error *err) {
     return ox_set_shape(n->out[0], n->in[1]->dtype, n->in[0]->shape, n->in[0]->n_dims, err);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types */
 #define FROM(t, expr)                                                                                                  \
     for (size_t i = 0; i < len; i++) {                                                                                 \
         t v = ((const t *)x->data)[i];                                                                                 \
@@ -78,6 +79,7 @@ static status infer_like(ox_node *n, error *err) {
         default: FROM(uint8_t, v != 0 ? 1 : 0);                                                                        \
         }                                                                                                              \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 TO_FLOAT(to_f32, float)
 TO_FLOAT(to_f64, double)
 

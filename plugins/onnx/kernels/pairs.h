@@ -62,6 +62,7 @@ status ox_pair_divisor(const ox_node *n, error *err);
         }                                                                                                              \
     }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types */
 /* o = expr(x, y) over a pair `p` from its start to its end; A and B point to operands of type ta and tb. */
 #define OX_PAIR_EACH(p, ta, A, tb, B, to, O, expr)                                                                     \
     do {                                                                                                               \
@@ -72,6 +73,7 @@ status ox_pair_divisor(const ox_node *n, error *err);
             OX_PAIR_RUN(ta, a_, (p)->sa, tb, b_, (p)->sb, (p)->len, o_[i] = (to)(expr))                                \
         }                                                                                                              \
     } while (ox_pair_next(p))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The same for the inputs of node n and its output. */
 #define OX_PAIR_MAP(n, tin, to, expr)                                                                                  \

@@ -43,6 +43,7 @@ static status infer(ox_node *n, error *err) {
 }
 
 /* `body` for all elements of out and x of input k, which is type t: out is the dense o. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types */
 #define EACH(n, k, t, body)                                                                                            \
     do {                                                                                                               \
         ox_pair p_;                                                                                                    \
@@ -55,6 +56,7 @@ static status infer(ox_node *n, error *err) {
             }                                                                                                          \
         } while (ox_pair_next(&p_));                                                                                   \
     } while (0)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The first two at once, then one by one: OP(so far, operand). */
 #define FOLD(n, t, OP)                                                                                                 \
@@ -77,6 +79,7 @@ static status infer(ox_node *n, error *err) {
 #define LESSER_INTEGER(p, q) ((q) < (p) ? (q) : (p))
 #define PLUS(p, q) ((p) + (q))
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types */
 #define OF_FLOATS(symbol, t)                                                                                           \
     static void symbol(ox_node *n, variadic_op op) {                                                                   \
         t *z = n->out[0]->data;                                                                                        \
@@ -89,6 +92,7 @@ static status infer(ox_node *n, error *err) {
             z[i] /= (t)n->n_in;                                                                                        \
         }                                                                                                              \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 OF_FLOATS(of_f32, float)
 OF_FLOATS(of_f64, double)
 

@@ -24,6 +24,7 @@ static status infer(ox_node *n, error *err) {
 }
 
 /* Bits move as integers of the same size. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types */
 #define CHOOSE(t)                                                                                                      \
     do {                                                                                                               \
         OX_PAIR_EACH(&all, t, n->in[2]->data, uint8_t, n->in[0]->data, t, n->out[0]->data, x);                         \
@@ -37,6 +38,7 @@ static status infer(ox_node *n, error *err) {
             }                                                                                                          \
         } while (ox_pair_next(&some));                                                                                 \
     } while (0)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static status forward(ox_node *n, error *err) {
     (void)err;
