@@ -20,7 +20,7 @@ static status read(const ox_node *n, ox_axis *a, error *err) {
 }
 
 static status infer(ox_node *n, error *err) {
-    ox_axis a;
+    ox_axis a = {0};
     TRY(ox_need_in_out(n, err));
     uint32_t t = n->in[0]->dtype;
     if (!ox_is_float(t) && t != ASSAY_I32 && t != ASSAY_I64) {
@@ -38,7 +38,7 @@ static size_t place(const ox_axis *a, size_t at, size_t k, bool reverse) {
 }
 
 static status forward(ox_node *n, error *err) {
-    ox_axis a;
+    ox_axis a = {0};
     bool exclusive = ox_attr_int(n, "exclusive", 0) != 0, reverse = ox_attr_int(n, "reverse", 0) != 0;
     bool whole = ox_is_integer(n->in[0]->dtype);
     TRY(read(n, &a, err));
@@ -64,7 +64,7 @@ static status forward(ox_node *n, error *err) {
 /* The same sum from the other end. */
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
-    ox_axis a;
+    ox_axis a = {0};
     bool exclusive = ox_attr_int(n, "exclusive", 0) != 0, reverse = ox_attr_int(n, "reverse", 0) != 0;
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);

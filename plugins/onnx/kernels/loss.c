@@ -67,7 +67,7 @@ static status infer(ox_node *n, error *err) {
     if (x->n_dims < 2) {
         return error_set(err, STATUS_MODEL, "the scores have %u dimensions; at least 2 are needed", x->n_dims);
     }
-    loss l;
+    loss l = {0};
     TRY(read(n, &l, err));
     TRY(check_labels(n, &l, err));
     if (ox_input(n, 2) != NULL) {
@@ -138,7 +138,7 @@ static totals totals_of(const ox_node *n, const loss *l) {
 }
 
 static status forward(ox_node *n, error *err) {
-    loss l;
+    loss l = {0};
     TRY(read(n, &l, err));
     totals t = totals_of(n, &l);
     if (l.reduction != NONE) {
@@ -180,7 +180,7 @@ static void vjp_place(const ox_node *n, const loss *l, size_t r, size_t label, d
 /* dw[label] += g (log p at the label, negated); under a mean, less the mean itself, as the weight divides too. */
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
-    loss l;
+    loss l = {0};
     TRY(read(n, &l, err));
     const float *g = ox_grad_out(n, 0), *g_log = ox_grad_out(n, 1);
     float *dw = ox_grad_in(n, 2);

@@ -15,7 +15,7 @@ static status read(const ox_node *n, ox_axis *a, error *err) {
 }
 
 static status infer(ox_node *n, error *err) {
-    ox_axis a;
+    ox_axis a = {0};
     TRY(ox_need_float(n, 0, err));
     TRY(read(n, &a, err));
     TRY(ox_check_attr(n, "p", OX_INT, err));
@@ -36,7 +36,7 @@ static double norm_of(const ox_tensor *x, const ox_axis *a, size_t at, bool one)
 }
 
 static status forward(ox_node *n, error *err) {
-    ox_axis a;
+    ox_axis a = {0};
     bool one = ox_attr_int(n, "p", 2) == 1;
     TRY(read(n, &a, err));
     for (size_t r = 0; r < ox_axis_rows(&a); r++) {
@@ -52,7 +52,7 @@ static status forward(ox_node *n, error *err) {
 /* dx = g / norm - (sum g x) / norm^2 d norm, with d norm = sign x or x / norm. */
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
-    ox_axis a;
+    ox_axis a = {0};
     bool one = ox_attr_int(n, "p", 2) == 1;
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);

@@ -20,14 +20,14 @@ status ox_softmax_axis(const ox_node *n, ox_axis *a, error *err) {
 }
 
 ox_axis ox_softmax_axis_of(const ox_node *n) {
-    ox_axis a;
+    ox_axis a = {0};
     error unused;
     return ox_softmax_axis(n, &a, &unused) == STATUS_OK ? a : (ox_axis){0, 0, 1};
 }
 
 status ox_softmax_infer(ox_node *n, error *err) {
     TRY(ox_need_float(n, 0, err));
-    ox_axis a;
+    ox_axis a = {0};
     TRY(ox_softmax_axis(n, &a, err));
     return ox_infer_same(n, err);
 }

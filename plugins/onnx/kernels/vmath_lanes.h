@@ -10,7 +10,8 @@ typedef double NAME(vd) __attribute__((vector_size(LANES * 4)));
 #define VF NAME(vf)
 #define VI NAME(vi)
 #define VD NAME(vd)
-#define HALVES (GROUP / LANES * 2) /* vectors of doubles in a group */
+#define HALF ((size_t)LANES / 2) /* doubles of a vector */
+#define HALVES (GROUP / HALF)    /* vectors of doubles in a group */
 
 TARGET INLINE VF NAME(set)(float x) {
     return (VF){0} + x;
@@ -124,7 +125,7 @@ TARGET INLINE float NAME(max)(const float *x, size_t n) {
     return lanes[0];
 }
 
-/* LANES / 2 values in double. */
+/* HALF values in double. */
 TARGET INLINE VD NAME(wide)(const float *x) {
     NAME(vh) h;
     memcpy(&h, x, sizeof h);
@@ -196,27 +197,33 @@ TARGET static void NAME(log_softmax)(const float *x, float *y, size_t rows, size
     }
 }
 
-/* WIDE gives LANES / 2 terms from element i on, ONE the term of element i. */
-#define SUM(name, parameters, WIDE, ONE)                                                                               \
-    TARGET static double NAME(name) parameters {                                                                       \
-        VD acc[HALVES] = {{0}};                                                                                        \
-        double more[GROUP] = {0};                                                                                      \
-        size_t at = 0;                                                                                                 \
-        for (; at + GROUP <= n; at += GROUP) {                                                                         \
-            UNROLL for (size_t k = 0; k < HALVES; k++) {                                                               \
-                size_t i = at + k * (LANES / 2);                                                                       \
-                acc[k] += (WIDE);                                                                                      \
-            }                                                                                                          \
+/* Body of a sum of n terms: WIDE gives HALF of them from element i on, ONE the term of element i. */
+#define SUM(WIDE, ONE)                                                                                                 \
+    VD acc[HALVES] = {{0}};                                                                                            \
+    double more[GROUP] = {0};                                                                                          \
+    size_t at = 0;                                                                                                     \
+    for (; at + GROUP <= n; at += GROUP) {                                                                             \
+        UNROLL for (size_t k = 0; k < HALVES; k++) {                                                                   \
+            size_t i = at + k * HALF;                                                                                  \
+            acc[k] += (WIDE);                                                                                          \
         }                                                                                                              \
-        for (size_t i = at; i < n; i++) {                                                                              \
-            more[i - at] = (ONE);                                                                                      \
-        }                                                                                                              \
-        return NAME(total)(acc, at < n ? more : NULL);                                                                 \
-    }
-SUM(sum, (const float *x, size_t n), NAME(wide)(x + i), (double)x[i])
-SUM(sum_squares, (const float *x, double shift, size_t n), (NAME(wide)(x + i) - shift) * (NAME(wide)(x + i) - shift),
-    ((double)x[i] - shift) * ((double)x[i] - shift))
-SUM(dot, (const float *a, const float *b, size_t n), NAME(wide)(a + i) * NAME(wide)(b + i), (double)a[i] * (double)b[i])
+    }                                                                                                                  \
+    for (size_t i = at; i < n; i++) {                                                                                  \
+        more[i - at] = (ONE);                                                                                          \
+    }                                                                                                                  \
+    return NAME(total)(acc, at < n ? more : NULL)
+
+TARGET static double NAME(sum)(const float *x, size_t n) {
+    SUM(NAME(wide)(x + i), (double)x[i]);
+}
+
+TARGET static double NAME(sum_squares)(const float *x, double shift, size_t n) {
+    SUM((NAME(wide)(x + i) - shift) * (NAME(wide)(x + i) - shift), ((double)x[i] - shift) * ((double)x[i] - shift));
+}
+
+TARGET static double NAME(dot)(const float *a, const float *b, size_t n) {
+    SUM(NAME(wide)(a + i) * NAME(wide)(b + i), (double)a[i] * (double)b[i]);
+}
 
 static const ox_vmath NAME(functions) = {.exp = NAME(array_exp),
                                          .tanh = NAME(array_tanh),
@@ -230,6 +237,7 @@ static const ox_vmath NAME(functions) = {.exp = NAME(array_exp),
 #undef VF
 #undef VI
 #undef VD
+#undef HALF
 #undef HALVES
 #undef ARRAY
 #undef SUM
