@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * QuantizeLinear and DequantizeLinear, opset 10 (per tensor) and 13 on (per axis); int8, uint8, and int32 for
- * DequantizeLinear. Rounding is half to even on x / scale, then the zero point is added, then it saturates:
+ * QuantizeLinear and DequantizeLinear, opset 10 (per tensor), 13 on (per axis) and 21 on (in blocks along the axis),
+ * and those of com.microsoft (per tensor or axis); int8, uint8, and int32 for DequantizeLinear. QuantizeLinear of int32
+ * converts to float32 first. Rounding is half to even on x / scale, then the zero point is added, then it saturates:
  * https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
  *
  * Gradients of a quantised tensor are float32 "per quantum": dL/dq of the integer q (kernel.h). QuantizeLinear
@@ -14,18 +15,50 @@
 
 typedef struct layout {
     size_t outer, channels, inner; /* x seen as (outer, channels, inner); channels 1 when per tensor */
+    size_t block, blocks;          /* channels that share a scale, and how many such blocks there are; 0: per channel */
 } layout;
+
+/* Where the scale of element i of x stands. */
+static inline size_t scale_index(const layout *l, size_t i) {
+    size_t c = i / l->inner % l->channels;
+    return l->block == 0 ? c : (i / l->inner / l->channels * l->blocks + c / l->block) * l->inner + i % l->inner;
+}
+
+static bool is_contrib(const ox_node *n) {
+    return strncmp(n->kernel->op, "com.microsoft.", 14) == 0;
+}
+
+/* Scales of x's shape, but for the axis, which has one for each block of it. */
+static status get_blocks(const ox_node *n, int64_t block, layout *l, error *err) {
+    const ox_tensor *x = n->in[0], *s = n->in[1], *z = ox_input(n, 2);
+    uint32_t axis = 0;
+    TRY(ox_attr_axis(n, "axis", 1, x->n_dims, false, &axis, err));
+    *l = (layout){ox_count(x, 0, axis), (size_t)x->shape[axis], ox_count(x, axis + 1, x->n_dims), (size_t)block, 0};
+    l->blocks = l->channels / l->block + (l->channels % l->block != 0);
+    bool ok = s->n_dims == x->n_dims && (z == NULL || ox_same_shape(s, z));
+    for (uint32_t d = 0; ok && d < x->n_dims; d++) {
+        ok = s->shape[d] == (d == axis ? (int64_t)l->blocks : x->shape[d]);
+    }
+    return ok ? STATUS_OK : error_set(err, STATUS_MODEL, "scales or zero points do not fit blocks of %zu", l->block);
+}
 
 static status get_layout(const ox_node *n, layout *l, error *err) {
     const ox_tensor *x = n->in[0], *s = n->in[1], *z = ox_input(n, 2);
-    *l = (layout){1, 1, 1};
-    if (s->n_dims > 1) {
-        return error_set(err, STATUS_UNSUPPORTED, "a scale of %u dimensions (blocked quantisation)", s->n_dims);
+    TRY(ox_check_attr(n, "block_size", OX_INT, err));
+    int64_t block = ox_attr_int(n, "block_size", 0);
+    if (block < 0 || (block > 0 && (n->opset < 21 || is_contrib(n)))) {
+        return error_set(err, STATUS_MODEL, "block_size is %lld at opset %d", (long long)block, n->opset);
     }
-    *l = (layout){1, 1, x->n};
-    if (s->n_dims == 1 && (s->n != 1 || n->opset >= 13)) {
+    if (block > 0) {
+        return get_blocks(n, block, l, err);
+    }
+    if (s->n_dims > 1) {
+        return error_set(err, STATUS_MODEL, "a scale of %u dimensions without a block_size", s->n_dims);
+    }
+    *l = (layout){.outer = 1, .channels = 1, .inner = x->n};
+    if (s->n_dims == 1 && (s->n != 1 || n->opset >= 13 || is_contrib(n))) {
         uint32_t axis = 0;
-        if (n->opset < 13) {
+        if (n->opset < 13 && !is_contrib(n)) {
             return error_set(err, STATUS_MODEL, "a scale per axis needs opset 13, this is %d", n->opset);
         }
         if (s->n != 1) { /* one value is taken for all, whatever the axis */
@@ -33,7 +66,7 @@ static status get_layout(const ox_node *n, layout *l, error *err) {
             if (s->n != (size_t)x->shape[axis]) {
                 return error_set(err, STATUS_MODEL, "%zu scales for an axis of %zu", s->n, (size_t)x->shape[axis]);
             }
-            *l = (layout){ox_count(x, 0, axis), s->n, ox_count(x, axis + 1, x->n_dims)};
+            *l = (layout){.outer = ox_count(x, 0, axis), .channels = s->n, .inner = ox_count(x, axis + 1, x->n_dims)};
         }
     }
     if (z != NULL && (z->n_dims > 1 || z->n != s->n)) {
@@ -62,7 +95,9 @@ static status need_scale(const ox_node *n, error *err) {
 }
 
 static status quantize_infer(ox_node *n, error *err) {
-    TRY(ox_need_float(n, 0, err));
+    if (ox_input(n, 0) == NULL || n->in[0]->dtype != ASSAY_I32) {
+        TRY(ox_need_float(n, 0, err));
+    }
     TRY(need_scale(n, err));
     const ox_tensor *z = ox_input(n, 2);
     uint32_t dtype = z != NULL ? z->dtype : ASSAY_U8;
@@ -113,6 +148,9 @@ static double unsaturated(const ox_tensor *x, size_t i, float scale, float zero)
     if (x->dtype == ASSAY_F32) {
         return (double)(rintf(ox_f32(x)[i] / scale) + zero);
     }
+    if (x->dtype == ASSAY_I32) {
+        return (double)(rintf((float)((const int32_t *)x->data)[i] / scale) + zero);
+    }
     return rint(ox_at(x, i) / (double)scale) + (double)zero;
 }
 
@@ -123,7 +161,7 @@ static status quantize_reference(ox_node *n, error *err) {
     range_of(n->out[0]->dtype, &lo, &hi);
     uint8_t *y = n->out[0]->data;
     for (size_t i = 0; i < n->out[0]->n; i++) {
-        size_t c = i / l.inner % l.channels;
+        size_t c = scale_index(&l, i);
         double v = unsaturated(n->in[0], i, ox_f32(n->in[1])[c], zero_at(n, c));
         v = v > (double)hi ? (double)hi : (v >= (double)lo ? v : (double)lo); /* NaN: the lowest */
         y[i] = (uint8_t)(int)v;                                               /* two's complement for int8 */
@@ -167,12 +205,23 @@ static inline ox_vi quantize_four(rounder r, ox_vf x, float lo, float hi) {
     return __builtin_convertvector(v, ox_vi);
 }
 
+/* Sixteen values inside their range as bytes; below SSSE3, GCC would shuffle single ones. */
+static inline ox_vb bytes_of(ox_vi a, ox_vi b, ox_vi c, ox_vi d, bool is_signed) {
+#if defined(__SSE2__)
+    __m128i ab = _mm_packs_epi32((__m128i)a, (__m128i)b), cd = _mm_packs_epi32((__m128i)c, (__m128i)d);
+    return (ox_vb)(is_signed ? _mm_packs_epi16(ab, cd) : _mm_packus_epi16(ab, cd));
+#else
+    (void)is_signed;
+    return ox_v_bytes(a, b, c, d);
+#endif
+}
+
 static void quantize_run(const float *x, rounder r, float lo, float hi, uint8_t *y, size_t len) {
     size_t i = 0;
     for (; i + 16 <= len; i += 16) {
         ox_vi a = quantize_four(r, ox_v_load(x + i), lo, hi), b = quantize_four(r, ox_v_load(x + i + 4), lo, hi);
         ox_vi c = quantize_four(r, ox_v_load(x + i + 8), lo, hi), d = quantize_four(r, ox_v_load(x + i + 12), lo, hi);
-        ox_vb bytes = ox_v_bytes(a, b, c, d);
+        ox_vb bytes = bytes_of(a, b, c, d, lo < 0);
         memcpy(y + i, &bytes, sizeof bytes);
     }
     for (; i < len; i += OX_LANES) {
@@ -190,6 +239,9 @@ static status quantize_forward(ox_node *n, error *err) {
     }
     layout l;
     TRY(get_layout(n, &l, err));
+    if (l.block != 0) {
+        return quantize_reference(n, err);
+    }
     float lo = 0, hi = 0;
     range_of(n->out[0]->dtype, &lo, &hi);
     for (size_t o = 0; o < l.outer; o++) {
@@ -213,7 +265,7 @@ static status quantize_vjp_reference(ox_node *n, assay_vjp_mode mode, error *err
     float lo = 0, hi = 0;
     range_of(n->out[0]->dtype, &lo, &hi);
     for (size_t i = 0; i < n->out[0]->n; i++) {
-        size_t c = i / l.inner % l.channels;
+        size_t c = scale_index(&l, i);
         float scale = ox_f32(n->in[1])[c];
         double v = unsaturated(n->in[0], i, scale, zero_at(n, c));
         if (v >= (double)lo && v <= (double)hi) {
@@ -246,6 +298,9 @@ static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     }
     layout l;
     TRY(get_layout(n, &l, err));
+    if (l.block != 0) {
+        return quantize_vjp_reference(n, mode, err);
+    }
     float lo = 0, hi = 0;
     range_of(n->out[0]->dtype, &lo, &hi);
     for (size_t o = 0; o < l.outer; o++) {
@@ -264,7 +319,7 @@ static status dequantize_reference(ox_node *n, error *err) {
     TRY(get_layout(n, &l, err));
     const ox_tensor *z = ox_input(n, 2);
     for (size_t i = 0; i < n->out[0]->n; i++) {
-        size_t c = i / l.inner % l.channels;
+        size_t c = scale_index(&l, i);
         double q = ox_at(n->in[0], i) - (z == NULL ? 0 : ox_at(z, c));
         ((float *)n->out[0]->data)[i] = (float)q * ox_f32(n->in[1])[c];
     }
@@ -285,6 +340,9 @@ static status dequantize_forward(ox_node *n, error *err) {
     }
     layout l;
     TRY(get_layout(n, &l, err));
+    if (l.block != 0) {
+        return dequantize_reference(n, err);
+    }
     for (size_t o = 0; o < l.outer; o++) {
         for (size_t c = 0; c < l.channels; c++) {
             size_t at = (o * l.channels + c) * l.inner;
@@ -299,6 +357,19 @@ static status dequantize_forward(ox_node *n, error *err) {
     return STATUS_OK;
 }
 
+static void dequantize_vjp_blocks(const ox_node *n, const layout *l, const float *g) {
+    float *dx = ox_grad_in(n, 0), *ds = ox_grad_in(n, 1);
+    for (size_t i = 0; i < n->in[0]->n; i++) {
+        size_t c = scale_index(l, i);
+        if (dx != NULL) {
+            dx[i] += g[i] * ox_f32(n->in[1])[c];
+        }
+        if (ds != NULL) {
+            ds[c] += g[i] * (float)(ox_at(n->in[0], i) - (double)zero_at(n, c));
+        }
+    }
+}
+
 static status dequantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     float *dx = ox_grad_in(n, 0), *ds = ox_grad_in(n, 1);
@@ -308,6 +379,10 @@ static status dequantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     }
     layout l;
     TRY(get_layout(n, &l, err));
+    if (l.block != 0) {
+        dequantize_vjp_blocks(n, &l, g);
+        return STATUS_OK;
+    }
     for (size_t o = 0, i = 0; o < l.outer; o++) {
         for (size_t c = 0; c < l.channels; c++) {
             float scale = ox_f32(n->in[1])[c], zero = zero_at(n, c);
@@ -328,29 +403,35 @@ static status dequantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     return STATUS_OK;
 }
 
-const ox_kernel ox_kernel_quantize_linear = {.op = "QuantizeLinear",
-                                             .min_opset = 10,
-                                             .max_opset = 9999,
-                                             .flags = OX_KEEPS_BATCH | OX_ZERO_GRADIENT,
-                                             .min_in = 2,
-                                             .max_in = 3,
-                                             .min_out = 1,
-                                             .max_out = 1,
-                                             .infer = quantize_infer,
-                                             .forward = quantize_forward,
-                                             .forward_reference = quantize_reference,
-                                             .vjp = quantize_vjp,
-                                             .vjp_reference = quantize_vjp_reference};
+#define QUANTIZE(symbol, name, first)                                                                                  \
+    const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
+                                          .min_opset = (first),                                                        \
+                                          .max_opset = 9999,                                                           \
+                                          .flags = OX_KEEPS_BATCH | OX_ZERO_GRADIENT,                                  \
+                                          .min_in = 2,                                                                 \
+                                          .max_in = 3,                                                                 \
+                                          .min_out = 1,                                                                \
+                                          .max_out = 1,                                                                \
+                                          .infer = quantize_infer,                                                     \
+                                          .forward = quantize_forward,                                                 \
+                                          .forward_reference = quantize_reference,                                     \
+                                          .vjp = quantize_vjp,                                                         \
+                                          .vjp_reference = quantize_vjp_reference}
+QUANTIZE(quantize_linear, "QuantizeLinear", 10);
+QUANTIZE(contrib_quantize_linear, "com.microsoft.QuantizeLinear", 1);
 
-const ox_kernel ox_kernel_dequantize_linear = {.op = "DequantizeLinear",
-                                               .min_opset = 10,
-                                               .max_opset = 9999,
-                                               .flags = OX_KEEPS_BATCH,
-                                               .min_in = 2,
-                                               .max_in = 3,
-                                               .min_out = 1,
-                                               .max_out = 1,
-                                               .infer = dequantize_infer,
-                                               .forward = dequantize_forward,
-                                               .forward_reference = dequantize_reference,
-                                               .vjp = dequantize_vjp};
+#define DEQUANTIZE(symbol, name, first)                                                                                \
+    const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
+                                          .min_opset = (first),                                                        \
+                                          .max_opset = 9999,                                                           \
+                                          .flags = OX_KEEPS_BATCH,                                                     \
+                                          .min_in = 2,                                                                 \
+                                          .max_in = 3,                                                                 \
+                                          .min_out = 1,                                                                \
+                                          .max_out = 1,                                                                \
+                                          .infer = dequantize_infer,                                                   \
+                                          .forward = dequantize_forward,                                               \
+                                          .forward_reference = dequantize_reference,                                   \
+                                          .vjp = dequantize_vjp}
+DEQUANTIZE(dequantize_linear, "DequantizeLinear", 10);
+DEQUANTIZE(contrib_dequantize_linear, "com.microsoft.DequantizeLinear", 1);
