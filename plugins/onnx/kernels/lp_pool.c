@@ -140,7 +140,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 }
 
 #define LP_POOL(symbol, name)                                                                                          \
-    const ox_kernel ox_kernel_##symbol = {.op = name,                                                                  \
+    const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = 1,                                                              \
                                           .max_opset = 9999,                                                           \
                                           .flags = OX_KEEPS_BATCH,                                                     \

@@ -515,12 +515,12 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 }
 
 #define RESIZE(symbol, name, first, last, most_in)                                                                     \
-    const ox_kernel ox_kernel_##symbol = {.op = name,                                                                  \
-                                          .min_opset = first,                                                          \
-                                          .max_opset = last,                                                           \
+    const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
+                                          .min_opset = (first),                                                        \
+                                          .max_opset = (last),                                                         \
                                           .flags = OX_KEEPS_BATCH | OX_TAKES_SHAPE,                                    \
                                           .min_in = 1,                                                                 \
-                                          .max_in = most_in,                                                           \
+                                          .max_in = (most_in),                                                         \
                                           .min_out = 1,                                                                \
                                           .max_out = 1,                                                                \
                                           .infer = infer,                                                              \
