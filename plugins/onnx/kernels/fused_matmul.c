@@ -71,7 +71,7 @@ static status infer(ox_node *n, error *err) {
     TRY(ox_need_float(n, 0, err));
     TRY(ox_need_dtype_of_first(n, 1, err));
     TRY(check_attrs(n, err));
-    sizes s;
+    sizes s = {0};
     ox_tensor lead = {0};
     TRY(get_sizes(n, &s, &lead, err));
     int64_t shape[ASSAY_MAX_DIMS + 2] = {0};

@@ -181,7 +181,7 @@ static status take_image(ox_iconv *c, size_t channel, error *err) {
     }
     TRY(take(&c->image, c->image_bytes + (size_t)CHUNK * QUAD, 1, err));
     memset(c->image, 0, c->image_bytes + (size_t)CHUNK * QUAD);
-    return take(&c->rows, QUAD * (w->in[2] + QUAD * QUAD), 1, err);
+    return take(&c->rows, QUAD * (w->in[2] + 16), 1, err);
 }
 
 static status take_weights(ox_iconv *c, error *err) {
@@ -418,7 +418,7 @@ static span span_of(const ox_iconv *c, unsigned d, size_t p) {
 /* One row of one phase: `from` is the input row of the first channel, `to` its place. */
 static inline void copy_row(const ox_iconv *c, const uint8_t *from, size_t channels, span x, uint8_t flip,
                             uint8_t *to) {
-    const size_t stride = c->s.w.stride[2], width = c->s.w.in[2] + QUAD * QUAD;
+    const size_t stride = c->s.w.stride[2], width = c->s.w.in[2] + 16;
     if (c->windows && stride == 1) {
         copy_bytes(from + x.at, x.n, flip, to + x.first);
         return;

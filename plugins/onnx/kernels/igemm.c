@@ -8,6 +8,7 @@
 #include "kernels/simd.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #define HAVE_X86 1
 #else
@@ -40,6 +41,14 @@ static ox_int8_isa cap(void) {
 }
 #endif
 
+#if HAVE_X86
+/* Clang's __builtin_cpu_supports does not know it: leaf 7, subleaf 1, EAX bit 4. */
+static bool has_avx_vnni(void) {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1u) != 0;
+}
+#endif
+
 bool ox_int8_has(ox_int8_isa isa) {
 #if HAVE_X86
     if (isa > cap()) {
@@ -47,7 +56,7 @@ bool ox_int8_has(ox_int8_isa isa) {
     }
     switch (isa) {
     case OX_INT8_AVX2: return __builtin_cpu_supports("avx2");
-    case OX_INT8_AVX_VNNI: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni");
+    case OX_INT8_AVX_VNNI: return __builtin_cpu_supports("avx2") && has_avx_vnni();
     case OX_INT8_AVX512_VNNI_256:
     case OX_INT8_AVX512_VNNI:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -82,7 +91,7 @@ static void tile_portable(const ox_int8_tile *t, size_t rows, size_t panels) {
             }
             for (size_t s = 0; s < t->n_offsets * t->inner; s++, b += t->step) {
                 const uint8_t *v = t->v + t->offset[s / t->inner] + s % t->inner * t->inner_step + p * t->panel;
-                for (size_t j = 0; j < LANES * QUAD; j++) {
+                for (size_t j = 0; j < (size_t)LANES * QUAD; j++) {
                     uint8_t x = v[j / QUAD * lane + j % QUAD], w = b[j % QUAD];
                     int product = t->form == OX_INT8_WEIGHTS ? (int8_t)x * w : x * (int8_t)w;
                     acc[j / QUAD] += (uint32_t)product;
@@ -107,9 +116,9 @@ INLINE int four(const uint8_t *p) {
 #define AVX2 __attribute__((target("avx2")))
 AVX2 INLINE __m256i load8(const uint8_t *v, const ox_int8_form form, const int h) {
     if (form != OX_INT8_WINDOWS) {
-        return _mm256_loadu_si256((const __m256i_u *)(v + 32 * h));
+        return _mm256_loadu_si256((const __m256i_u *)(v + (size_t)32 * (size_t)h));
     }
-    __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)(v + 8 * h)));
+    __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)(v + (size_t)8 * (size_t)h)));
     x = _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 1, 0, 0, 1, 2, 0, 0));
     return _mm256_shuffle_epi8(x, _mm256_setr_epi8(0, 1, 2, 3, 1, 2, 3, 4, 2, 3, 4, 5, 3, 4, 5, 6, 0, 1, 2, 3, 1, 2, 3,
                                                    4, 2, 3, 4, 5, 3, 4, 5, 6));
@@ -460,7 +469,8 @@ VNNI static void requantize_vnni(const run *r, size_t len, size_t n, size_t pitc
     uint8_t *y = r->y;
     for (size_t row = 0; row < n; row++, acc += pitch, y += len) {
         for (size_t i = 0; i < len; i += 16) {
-            __mmask16 m = len - i < 16 ? (__mmask16)((1u << (len - i)) - 1u) : (__mmask16)0xffff;
+            unsigned bits = len - i < 16 ? (1u << (len - i)) - 1u : 0xffffu;
+            __mmask16 m = (__mmask16)bits;
             __m512i sum = _mm512_add_epi32(_mm512_maskz_loadu_epi32(m, acc + i), add);
             __m512 v =
                 _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale == NULL ? one : _mm512_maskz_loadu_ps(m, scale + i));

@@ -153,7 +153,8 @@ status ox_qconv_begin_vjp(ox_qconv *q, const ox_node *n, const float *factor, bo
     const ox_tensor *w = n->in[q->in.w];
     size_t per = w->n / q->s.c_out;
     for (size_t i = 0; i < w->n; i++) {
-        q->w_real[i] = (float)((int32_t)ox_int_at(w, i) - q->w_zero[i / per]) * factor[i / per];
+        size_t k = i / per;
+        q->w_real[i] = (float)((int32_t)ox_int_at(w, i) - q->w_zero[k]) * factor[k];
     }
     q->back_fixed = q->fixed && constant;
     return q->back == NULL ? STATUS_OK : ox_conv_dnnl_weights(q->back, q->w_real, NULL, err);

@@ -44,7 +44,7 @@ static status get_window(const ox_node *n, ox_window *w, error *err) {
 
 static status infer(ox_node *n, error *err) {
     uint32_t dtype = 0;
-    ox_window w;
+    ox_window w = {0};
     TRY(ox_need_byte(n, X, err));
     TRY(ox_need_scale(n, X_SCALE, err));
     TRY(ox_need_zero(n, X_ZERO, X, err));

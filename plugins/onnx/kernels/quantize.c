@@ -95,7 +95,11 @@ static status need_scale(const ox_node *n, error *err) {
 }
 
 static status quantize_infer(ox_node *n, error *err) {
-    if (ox_input(n, 0) == NULL || n->in[0]->dtype != ASSAY_I32) {
+    const ox_tensor *x = ox_input(n, 0);
+    if (x == NULL) {
+        return error_set(err, STATUS_MODEL, "input 0 is missing");
+    }
+    if (x->dtype != ASSAY_I32) {
         TRY(ox_need_float(n, 0, err));
     }
     TRY(need_scale(n, err));
@@ -113,7 +117,7 @@ static status quantize_infer(ox_node *n, error *err) {
         return error_set(err, STATUS_UNSUPPORTED, "quantising to %s; int8 and uint8 are supported",
                          ox_dtype_name(dtype));
     }
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     return ox_set_shape(n->out[0], dtype, n->in[0]->shape, n->in[0]->n_dims, err);
 }
@@ -128,7 +132,7 @@ static status dequantize_infer(ox_node *n, error *err) {
     if (z != NULL) {
         TRY(ox_need_dtype_of_first(n, 2, err));
     }
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     return ox_set_shape(n->out[0], ASSAY_F32, x->shape, x->n_dims, err);
 }
@@ -155,7 +159,7 @@ static double unsaturated(const ox_tensor *x, size_t i, float scale, float zero)
 }
 
 static status quantize_reference(ox_node *n, error *err) {
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     float lo = 0, hi = 0;
     range_of(n->out[0]->dtype, &lo, &hi);
@@ -237,7 +241,7 @@ static status quantize_forward(ox_node *n, error *err) {
     if (n->in[0]->dtype != ASSAY_F32) {
         return quantize_reference(n, err);
     }
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     if (l.block != 0) {
         return quantize_reference(n, err);
@@ -260,7 +264,7 @@ static status quantize_vjp_reference(ox_node *n, assay_vjp_mode mode, error *err
     if (mode != ASSAY_VJP_STRAIGHT_THROUGH || dx == NULL || g == NULL) {
         return STATUS_OK;
     }
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     float lo = 0, hi = 0;
     range_of(n->out[0]->dtype, &lo, &hi);
@@ -296,7 +300,7 @@ static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     if (mode != ASSAY_VJP_STRAIGHT_THROUGH || dx == NULL || g == NULL || n->in[0]->dtype != ASSAY_F32) {
         return quantize_vjp_reference(n, mode, err);
     }
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     if (l.block != 0) {
         return quantize_vjp_reference(n, mode, err);
@@ -315,7 +319,7 @@ static status quantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 
 /* (q - zero) * scale; an int32 difference is taken in double, where it is exact. */
 static status dequantize_reference(ox_node *n, error *err) {
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     const ox_tensor *z = ox_input(n, 2);
     for (size_t i = 0; i < n->out[0]->n; i++) {
@@ -338,7 +342,7 @@ static status dequantize_forward(ox_node *n, error *err) {
     if (n->in[0]->dtype == ASSAY_I32) {
         return dequantize_reference(n, err);
     }
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     if (l.block != 0) {
         return dequantize_reference(n, err);
@@ -377,7 +381,7 @@ static status dequantize_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     if (g == NULL) {
         return STATUS_OK;
     }
-    layout l;
+    layout l = {1, 1, 1, 0, 0};
     TRY(get_layout(n, &l, err));
     if (l.block != 0) {
         dequantize_vjp_blocks(n, &l, g);
