@@ -50,9 +50,20 @@ typedef struct ox_kernel ox_kernel;
 typedef enum ox_activation { OX_ACT_LINEAR, OX_ACT_RELU, OX_ACT_LEAKY_RELU, OX_ACT_CLIP } ox_activation;
 typedef struct ox_epilogue {
     ox_activation act;
+    float scale;  /* OX_SCALES: the operator's result is multiplied by it first; 0: it is not */
     float alpha;  /* of OX_ACT_LEAKY_RELU, > 0 */
     float lo, hi; /* of OX_ACT_CLIP, lo < hi */
 } ox_epilogue;
+
+/* An operand of a kernel with OX_TAKES_VIEWS as it stands in memory: element (i0, i1, ...) of `shape` is at
+ * offset + sum of i * stride in the data (and the gradient) of the tensor. So slices, transposes and reshapes around a
+ * product need not copy. */
+typedef struct ox_view {
+    uint32_t n_dims;
+    int64_t shape[ASSAY_MAX_DIMS];
+    size_t stride[ASSAY_MAX_DIMS], offset;
+} ox_view;
+
 #define OX_RESIDUAL 3u /* index of the input that is added, of out[0]'s shape; n_in is 4 where there is one */
 
 /* One node of one plan (a plan belongs to one session and one batch size: no locking anywhere). */
@@ -73,6 +84,7 @@ typedef struct ox_node {
      * element of it (zeros where nothing flows) instead of adding. NULL: add to all. */
     bool *fresh;
     ox_epilogue epilogue;
+    const ox_view *in_view[2], *out_view; /* NULL: as the tensor's shape says, row-major */
     const ox_kernel *kernel;
     void *state;    /* the kernel's, from prepare to release */
     bool reference; /* run the reference paths (ASSAY_ONNX_REFERENCE=1) */
@@ -97,6 +109,8 @@ typedef struct ox_node {
 #define OX_EPILOGUE 32u        /* applies node->epilogue and the residual input */
 #define OX_STORES_GRADIENT 64u /* honours node->fresh */
 #define OX_VIEW 128u           /* out[0] has in[0]'s bytes in its order: where it is the only output, none is copied */
+#define OX_TAKES_VIEWS 512u    /* of in[0], in[1] and out[0]; infer has seen the shapes of the views */
+#define OX_SCALES 1024u        /* applies epilogue.scale */
 #define OX_POINTWISE 256u      /* elementwise, finite at 0: runs on blocked values as on others */
 
 struct ox_kernel {

@@ -27,6 +27,7 @@ struct assay_model {
     ox_graph graph;
     ox_preprocess pre;
     bool reference;
+    uint32_t chunk;          /* examples of one execution, at most the session's tile */
     bool one_by_one;         /* runs only at batch 1: sessions loop over examples */
     char reason[2000];       /* why, where one_by_one */
     uint32_t output_kind;    /* option output.kind; 0: by default */
@@ -52,6 +53,7 @@ size_t ox_model_wanted(const assay_model *m, int32_t wanted[2]);
 status ox_options_read(assay_model *m, const assay_open_args *args, error *err);
 /* ports.c: what follows from a plan at batch 1. */
 status ox_ports_find(assay_model *m, error *err);
+uint32_t ox_chunk_of(const ox_plan *p);
 void ox_layers_find(assay_model *m, const ox_plan *p);
 void ox_cost_find(assay_model *m, const ox_plan *p);
 

@@ -207,7 +207,8 @@ static void find_first_writers(ox_builder *b, const bool *flow) {
                 continue;
             }
             size_t r = root_of(p, n->in[i]);
-            n->fresh[i] = stores && !seen[r] && !read_twice(n, i);
+            bool part = i < 2 && n->in_view[i] != NULL; /* of the tensor: others write the rest */
+            n->fresh[i] = stores && !part && !seen[r] && !read_twice(n, i);
             stored[r] = stored[r] || n->fresh[i];
             seen[r] = true;
         }

@@ -45,7 +45,8 @@ static status set_port(const assay_model *m, const ox_plan *p, int32_t value, ui
 
 /* The plan that decides about a candidate: at any batch if that is possible, else at batch 1 alone. */
 static status probe(assay_model *m, const int32_t *wanted, size_t n_wanted, ox_plan **p, error *err) {
-    ox_plan_args a = {.batch = 1, .wanted = wanted, .n_wanted = n_wanted, .reference = m->reference};
+    ox_plan_args a = {
+        .batch = 1, .wanted = wanted, .n_wanted = n_wanted, .reference = m->reference, .as_written = true};
     error first = {0};
     m->one_by_one = false;
     if (ox_plan_make(&m->graph, &a, p, &first) == STATUS_OK) {
@@ -137,6 +138,27 @@ void ox_layers_find(assay_model *m, const ox_plan *p) {
             m->layers[m->n_layers++] = (ox_layer){p->tensors[v].name, (int32_t)v, p->tensors[v].n};
         }
     }
+}
+
+/* ---- examples of one execution ------------------------------------------------------------------ */
+
+/* Few enough examples that what one node wrote is still in the cache when the next one reads it; but weights that are
+ * used once for each example, as those of a first linear layer, must be fetched for many at once. No bit depends on
+ * it: every kernel treats examples one by one. */
+#define CHUNK 8u
+#define LARGE_CHUNK 32u
+#define LARGE_WEIGHTS ((size_t)1 << 18) /* floats */
+
+uint32_t ox_chunk_of(const ox_plan *p) {
+    size_t weights = 0;
+    for (size_t k = 0; k < p->n_nodes; k++) {
+        const ox_node *n = &p->nodes[k];
+        bool product = strcmp(n->op, "Gemm") == 0 || strcmp(n->op, "MatMul") == 0;
+        if (product && n->in[1]->is_const && n->in[0]->n_dims == 2) {
+            weights += n->in[1]->n;
+        }
+    }
+    return weights > LARGE_WEIGHTS ? LARGE_CHUNK : CHUNK;
 }
 
 /* ---- cost --------------------------------------------------------------------------------------- */
@@ -299,6 +321,7 @@ status ox_ports_find(assay_model *m, error *err) {
     }
     ox_layers_find(m, p);
     ox_cost_find(m, p);
+    m->chunk = ox_chunk_of(p);
     ox_plan_free(p);
     TRY(check_names(m, err));
     return m->one_by_one ? STATUS_OK : decide_batching(m, err);

@@ -38,7 +38,10 @@ static size_t step_of(const assay_session *s, size_t n) {
     if (s->model->one_by_one) {
         return 1;
     }
-    return s->unpadded ? n : s->tile;
+    if (s->unpadded) {
+        return n;
+    }
+    return s->tile < s->model->chunk ? s->tile : s->model->chunk;
 }
 
 static status make_plan(assay_session *s, ox_cached_plan *c, error *err) {
@@ -211,7 +214,7 @@ static request part_of(const assay_session *s, const request *r, size_t at, size
     return part;
 }
 
-/* Whole tiles to each thread, the first share to this one. Of several errors the one of the earliest examples is told.
+/* Whole steps to each thread, the first share to this one. Of several errors the one of the earliest examples is told.
  */
 static status run(assay_session *s, const request *r, error *err) {
     size_t step = step_of(s, r->n);

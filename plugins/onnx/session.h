@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A session: the plans of one thread. Padded execution always runs `tile` examples at once, the last tile filled up
- * with copies of its last example, so that every execution has the same shapes and the same bits. */
+ * A session: the plans of one thread. Padded execution always runs the same number of examples at once, `tile` or the
+ * model's chunk if that is less, the last step filled up with copies of its last example, so that every execution has
+ * the same shapes and the same bits. */
 #ifndef ONNX_SESSION_H
 #define ONNX_SESSION_H
 
@@ -23,7 +24,7 @@ struct assay_session {
     bool unpadded;
     ox_cached_plan plans[OX_MAX_PLANS]; /* least recently used goes first */
     uint64_t clock;
-    /* Further threads take whole tiles, so they change no bit. Each has a session of its own for its plans. */
+    /* Further threads take whole steps, so they change no bit. Each has a session of its own for its plans. */
     assay_session **helpers;
     uint32_t n_helpers;
 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Gemm: Y (M, N) = alpha * A' (M, K) * B' (K, N) + beta * C, C broadcast (opset 7 on; C optional from 11). */
-#include "kernels/common.h"
-#include "kernels/sgemm.h"
+#include "kernels/epilogue.h"
 
 typedef struct dims {
     size_t m, n, k;
@@ -16,6 +15,7 @@ typedef struct gemm_state {
     float *bt; /* its transpose packed, for the gradient of A */
     float *g;  /* packing of G, where B wants a gradient */
     float *da; /* (M, K) or (K, N): a product before it is added */
+    float *dy; /* (M, N): the cotangent behind the epilogue */
 } gemm_state;
 
 static dims get_dims(const ox_node *n) {
@@ -73,6 +73,7 @@ static void release(ox_node *n) {
         mem_free(s->bt);
         mem_free(s->g);
         mem_free(s->da);
+        mem_free(s->dy);
         mem_free(s);
         n->state = NULL;
     }
@@ -102,6 +103,10 @@ static status fill_state(ox_node *n, gemm_state *s, bool want_vjp, error *err) {
         ox_gemm_pack(b->data, d.n, d.k, d.b_col, d.b_row, s->bt);
     } else {
         TRY(packed_space(d.m, d.n, &s->g, err));
+    }
+    if (ox_has_epilogue(n)) {
+        s->dy = mem_try(n->out[0]->n, sizeof(float), "gradient", err);
+        TRY(s->dy == NULL ? STATUS_MEMORY : STATUS_OK);
     }
     size_t space = n->in[0]->n > b->n ? n->in[0]->n : b->n;
     s->da = mem_try(space, sizeof(float), "gradient", err);
@@ -152,33 +157,62 @@ static status forward_reference(ox_node *n, error *err) {
     return STATUS_OK;
 }
 
+/* alpha, beta * C and the epilogue over a finished product. */
+static void finish(const ox_node *n, const dims *d) {
+    const ox_tensor *c = ox_input(n, 2), *residual = ox_input(n, OX_RESIDUAL);
+    float *y = n->out[0]->data;
+    size_t c_row = 0, c_col = 0;
+    if (c != NULL) {
+        c_strides(c, &c_row, &c_col);
+    }
+    for (size_t i = 0; i < d->m; i++, y += d->n) {
+        for (size_t j = 0; d->alpha != 1.0F && j < d->n; j++) {
+            y[j] *= d->alpha;
+        }
+        const float *bias = c == NULL ? NULL : ox_f32(c) + i * c_row;
+        for (size_t j = 0; bias != NULL && j < d->n; j++) {
+            y[j] += d->beta * bias[j * c_col];
+        }
+    }
+    if (ox_has_epilogue(n)) {
+        ox_epilogue_apply(ox_isa_best(), &n->epilogue, n->out[0]->data, residual == NULL ? NULL : residual->data,
+                          n->out[0]->n);
+    }
+}
+
+/* The case of every linear layer: all of it can be done as the product is stored. */
+static bool as_tail(const ox_node *n, const dims *d, ox_gemm_tail *t) {
+    const ox_tensor *c = ox_input(n, 2), *residual = ox_input(n, OX_RESIDUAL);
+    size_t c_row = 0, c_col = 1;
+    if (c != NULL) {
+        c_strides(c, &c_row, &c_col);
+    }
+    *t = (ox_gemm_tail){.scale = 1, .ldr = d->n, .act = n->epilogue};
+    t->bias = c == NULL ? NULL : c->data;
+    t->residual = residual == NULL ? NULL : residual->data;
+    return d->alpha == 1.0F && (c == NULL || (d->beta == 1.0F && c_row == 0 && c_col == 1));
+}
+
 static status forward(ox_node *n, error *err) {
     gemm_state *s = n->state;
     if (s == NULL) {
         return forward_reference(n, err);
     }
     dims d = get_dims(n);
-    const ox_tensor *c = ox_input(n, 2);
     float *y = n->out[0]->data;
-    if (!n->unpadded ||
-        !ox_gemm_blas(d.m, d.n, d.k, n->in[0]->data, d.a_row, d.a_col, n->in[1]->data, d.b_row, d.b_col, y)) {
-        if (!s->const_b) {
-            ox_gemm_pack(n->in[1]->data, d.k, d.n, d.b_row, d.b_col, s->b);
-        }
-        ox_gemm(s->isa, d.m, d.n, d.k, n->in[0]->data, d.a_row, d.a_col, s->b, y, d.n);
+    if (n->unpadded &&
+        ox_gemm_blas(d.m, d.n, d.k, n->in[0]->data, d.a_row, d.a_col, n->in[1]->data, d.b_row, d.b_col, y)) {
+        finish(n, &d);
+        return STATUS_OK;
     }
-    size_t c_row = 0, c_col = 0;
-    if (c != NULL) {
-        c_strides(c, &c_row, &c_col);
+    if (!s->const_b) {
+        ox_gemm_pack(n->in[1]->data, d.k, d.n, d.b_row, d.b_col, s->b);
     }
-    for (size_t i = 0; i < d.m; i++, y += d.n) {
-        for (size_t j = 0; d.alpha != 1.0F && j < d.n; j++) {
-            y[j] *= d.alpha;
-        }
-        const float *bias = c == NULL ? NULL : ox_f32(c) + i * c_row;
-        for (size_t j = 0; bias != NULL && j < d.n; j++) {
-            y[j] += d.beta * bias[j * c_col];
-        }
+    ox_gemm_tail tail;
+    bool fused = as_tail(n, &d, &tail);
+    ox_gemm_then(s->isa, d.m, d.n, d.k, n->in[0]->data, d.a_row, d.a_col, s->b, y, d.n, fused ? &tail : NULL);
+    if (!fused) {
+        finish(n, &d);
     }
     return STATUS_OK;
 }
@@ -228,36 +262,66 @@ static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     return STATUS_OK;
 }
 
+/* dA' = alpha G B'^T */
+static void gradient_of_a(const ox_node *n, gemm_state *s, const dims *d, const float *g) {
+    float *da = n->grad_in[0];
+    bool fresh = ox_is_fresh(n, 0);
+    if (!s->const_b) {
+        ox_gemm_pack(n->in[1]->data, d->n, d->k, d->b_col, d->b_row, s->bt);
+    }
+    if (fresh && d->a_col == 1 && d->alpha == 1.0F) {
+        ox_gemm(s->isa, d->m, d->k, d->n, g, d->n, 1, s->bt, da, d->a_row);
+        return;
+    }
+    ox_gemm(s->isa, d->m, d->k, d->n, g, d->n, 1, s->bt, s->da, d->k);
+    for (size_t i = 0; i < d->m; i++) {
+        for (size_t k = 0; k < d->k; k++) {
+            size_t at = i * d->a_row + k * d->a_col;
+            float v = d->alpha * s->da[i * d->k + k];
+            da[at] = fresh ? v : da[at] + v;
+        }
+    }
+}
+
+/* dB' = alpha A'^T G */
+static void gradient_of_b(const ox_node *n, gemm_state *s, const dims *d, const float *g) {
+    float *db = n->grad_in[1];
+    bool fresh = ox_is_fresh(n, 1);
+    ox_gemm_pack(g, d->m, d->n, d->n, 1, s->g);
+    ox_gemm(s->isa, d->k, d->n, d->m, n->in[0]->data, d->a_col, d->a_row, s->g, s->da, d->n);
+    for (size_t k = 0; k < d->k; k++) {
+        for (size_t j = 0; j < d->n; j++) {
+            size_t at = k * d->b_row + j * d->b_col;
+            float v = d->alpha * s->da[k * d->n + j];
+            db[at] = fresh ? v : db[at] + v;
+        }
+    }
+}
+
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     gemm_state *s = n->state;
     const float *g = ox_grad_out(n, 0);
-    float *da = ox_grad_in(n, 0), *db = ox_grad_in(n, 1);
-    if (s == NULL || s->bt == NULL || (db != NULL && s->g == NULL)) {
+    float *dr = ox_grad_in(n, OX_RESIDUAL);
+    if (s == NULL || s->bt == NULL || (ox_grad_in(n, 1) != NULL && s->g == NULL) || g == NULL) {
+        ox_clear_fresh(n);
         return vjp_reference(n, mode, err);
     }
-    if (g == NULL) {
-        return STATUS_OK;
-    }
     dims d = get_dims(n);
-    if (da != NULL) { /* dA' = alpha G B'^T */
-        if (!s->const_b) {
-            ox_gemm_pack(n->in[1]->data, d.n, d.k, d.b_col, d.b_row, s->bt);
-        }
-        ox_gemm(s->isa, d.m, d.k, d.n, g, d.n, 1, s->bt, s->da, d.k);
-        for (size_t i = 0; i < d.m; i++) {
-            for (size_t k = 0; k < d.k; k++) {
-                da[i * d.a_row + k * d.a_col] += d.alpha * s->da[i * d.k + k];
-            }
-        }
+    if (s->dy != NULL) {
+        ox_epilogue_vjp(s->isa, &n->epilogue, mode, n->out[0]->data, g, s->dy, n->out[0]->n);
+        g = s->dy;
     }
-    if (db != NULL) { /* dB' = alpha A'^T G */
-        ox_gemm_pack(g, d.m, d.n, d.n, 1, s->g);
-        ox_gemm(s->isa, d.k, d.n, d.m, n->in[0]->data, d.a_col, d.a_row, s->g, s->da, d.n);
-        for (size_t k = 0; k < d.k; k++) {
-            for (size_t j = 0; j < d.n; j++) {
-                db[k * d.b_row + j * d.b_col] += d.alpha * s->da[k * d.n + j];
-            }
-        }
+    if (dr != NULL) {
+        ox_accumulate(s->isa, dr, g, n->out[0]->n, ox_is_fresh(n, OX_RESIDUAL));
+    }
+    if (ox_grad_in(n, 0) != NULL) {
+        gradient_of_a(n, s, &d, g);
+    }
+    if (ox_grad_in(n, 1) != NULL) {
+        gradient_of_b(n, s, &d, g);
+    }
+    if (ox_grad_in(n, 2) != NULL && ox_is_fresh(n, 2)) {
+        memset(n->grad_in[2], 0, n->in[2]->n * sizeof(float));
     }
     vjp_c(n, &d, g);
     return STATUS_OK;
@@ -269,9 +333,9 @@ static uint64_t macs(const ox_node *n) {
 }
 
 const ox_kernel ox_kernel_gemm = {.op = "Gemm",
-                                  .min_opset = 7,
+                                  .min_opset = 1,
                                   .max_opset = 9999,
-                                  .flags = OX_KEEPS_BATCH,
+                                  .flags = OX_KEEPS_BATCH | OX_EPILOGUE | OX_STORES_GRADIENT,
                                   .min_in = 2,
                                   .max_in = 3,
                                   .min_out = 1,

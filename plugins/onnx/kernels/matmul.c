@@ -1,45 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0
  * MatMul as numpy.matmul has it (opset 1 on): (..., M, K) x (..., K, N) with broadcast leading dimensions; a vector
- * on the left is a row, on the right a column, and its dimension falls away. */
-#include "kernels/common.h"
-#include "kernels/sgemm.h"
+ * on the left is a row, on the right a column, and its dimension falls away. The plan may give operands as views
+ * (kernel.h), a bias over N as in[2], and an epilogue. */
+#include "kernels/epilogue.h"
+
+/* One operand as matrices (rows, columns) in memory. */
+typedef struct matrices {
+    size_t row, col; /* strides */
+    size_t lead[ASSAY_MAX_DIMS];
+    size_t offset;
+} matrices;
+
+typedef struct pair {
+    size_t a, b, y; /* first elements */
+} pair;
 
 typedef struct matmul_state {
     size_t m, n, k;
-    ox_walk w;    /* over the leading dimensions; strides count matrices */
-    size_t pairs; /* matrices of the output */
-    bool one_b;   /* B is one matrix: A's leading dimensions join M */
-    bool const_b;
+    matrices a, b, y;
+    pair *pairs;
+    size_t n_pairs;
+    bool one_a, one_b; /* an element of A (of B) takes part in one pair alone */
+    bool const_b;      /* one constant B, packed by prepare */
     ox_isa isa;
-    float *b, *bt, *g, *product; /* packed B, B^T, G; one product before it is added */
+    float *packed, *packed_t, *packed_g; /* B, B^T, and G or A for the gradient of B */
+    float *product;                      /* one gradient before it is added */
+    float *g;                            /* (M, N): the cotangent of the product itself, behind epilogue and scale */
 } matmul_state;
 
-/* The leading dimensions as tensors of matrices, for ox_broadcast and ox_walk_init. */
-static ox_tensor leading(const ox_tensor *t) {
-    ox_tensor l = {.n_dims = t->n_dims > 2 ? t->n_dims - 2 : 0, .n = 1};
-    memcpy(l.shape, t->shape, l.n_dims * sizeof l.shape[0]);
+/* ---- shapes ------------------------------------------------------------------------------------- */
+
+static ox_view dense(const ox_tensor *t) {
+    ox_view v = {.n_dims = t->n_dims};
+    size_t stride = 1;
+    for (uint32_t d = t->n_dims; d-- > 0;) {
+        v.shape[d] = t->shape[d];
+        v.stride[d] = stride;
+        stride *= (size_t)t->shape[d];
+    }
+    return v;
+}
+
+static ox_view operand(const ox_node *n, size_t i) {
+    return n->in_view[i] != NULL ? *n->in_view[i] : dense(n->in[i]);
+}
+
+/* The leading dimensions as tensors of matrices, for ox_broadcast. */
+static ox_tensor leading(const ox_view *v) {
+    ox_tensor l = {.n_dims = v->n_dims > 2 ? v->n_dims - 2 : 0, .n = 1};
+    memcpy(l.shape, v->shape, l.n_dims * sizeof l.shape[0]);
     l.n = ox_count(&l, 0, l.n_dims);
     return l;
 }
 
 static status get_sizes(const ox_node *n, matmul_state *s, ox_tensor *lead, error *err) {
-    const ox_tensor *a = n->in[0], *b = n->in[1];
-    if (a->n_dims == 0 || b->n_dims == 0) {
+    const ox_view a = operand(n, 0), b = operand(n, 1);
+    if (a.n_dims == 0 || b.n_dims == 0) {
         return error_set(err, STATUS_MODEL, "an operand is a scalar");
     }
-    s->m = a->n_dims == 1 ? 1 : (size_t)a->shape[a->n_dims - 2];
-    s->k = (size_t)a->shape[a->n_dims - 1];
-    s->n = b->n_dims == 1 ? 1 : (size_t)b->shape[b->n_dims - 1];
-    size_t k = (size_t)b->shape[b->n_dims == 1 ? 0 : b->n_dims - 2];
+    s->m = a.n_dims == 1 ? 1 : (size_t)a.shape[a.n_dims - 2];
+    s->k = (size_t)a.shape[a.n_dims - 1];
+    s->n = b.n_dims == 1 ? 1 : (size_t)b.shape[b.n_dims - 1];
+    size_t k = (size_t)b.shape[b.n_dims == 1 ? 0 : b.n_dims - 2];
     if (k != s->k) {
         return error_set(err, STATUS_MODEL, "the left operand has %zu columns, the right one %zu rows", s->k, k);
     }
-    if ((a->has_batch && a->n_dims == 1) || (b->has_batch && b->n_dims <= 2)) {
+    if ((n->in[0]->has_batch && n->in[0]->n_dims == 1) || (n->in[1]->has_batch && n->in[1]->n_dims <= 2)) {
         return error_set(err, STATUS_UNSUPPORTED,
                          "the product sums over the batch: examples would depend on each other");
     }
-    ox_tensor la = leading(a), lb = leading(b);
+    ox_tensor la = leading(&a), lb = leading(&b);
     TRY(ox_broadcast(&la, &lb, lead->shape, &lead->n_dims, err));
+    lead->n = ox_count(lead, 0, lead->n_dims);
     return STATUS_OK;
 }
 
@@ -61,19 +93,114 @@ static status infer(ox_node *n, error *err) {
     return ox_set_shape(n->out[0], n->in[0]->dtype, shape, n_dims, err);
 }
 
+/* Strides of `v` over the leading dimensions `lead`: 0 where it is broadcast. vector: v's one dimension is a row's
+ * ('r') or a column's ('c'). */
+static matrices matrices_of(const ox_view *v, const ox_tensor *lead, char vector) {
+    matrices x = {.offset = v->offset};
+    if (v->n_dims == 1) {
+        x.row = vector == 'c' ? v->stride[0] : 0;
+        x.col = vector == 'c' ? 0 : v->stride[0];
+        return x;
+    }
+    x.row = v->stride[v->n_dims - 2];
+    x.col = v->stride[v->n_dims - 1];
+    uint32_t own = v->n_dims - 2;
+    for (uint32_t d = 0; d < own; d++) {
+        bool repeats = v->shape[d] == 1 && lead->shape[lead->n_dims - own + d] != 1;
+        x.lead[lead->n_dims - own + d] = repeats ? 0 : v->stride[d];
+    }
+    return x;
+}
+
+/* Does the last leading dimension continue the rows, so that both are one dimension? */
+static bool continues(const matrices *x, uint32_t d, size_t m) {
+    return x->lead[d] == x->row * m;
+}
+
+/* Where all rows meet the same B, leading dimensions of A become rows. */
+static void join_rows(matmul_state *s, ox_tensor *lead) {
+    while (lead->n_dims > 0) {
+        uint32_t d = lead->n_dims - 1;
+        size_t len = (size_t)lead->shape[d];
+        if (len != 1 && (s->b.lead[d] != 0 || !continues(&s->a, d, s->m) || !continues(&s->y, d, s->m))) {
+            return;
+        }
+        s->m *= len;
+        lead->n_dims--;
+    }
+}
+
+static bool repeats(const matrices *x, const ox_tensor *lead) {
+    for (uint32_t d = 0; d < lead->n_dims; d++) {
+        if (x->lead[d] == 0 && lead->shape[d] > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static status list_pairs(matmul_state *s, const ox_tensor *lead, error *err) {
+    s->n_pairs = ox_count(lead, 0, lead->n_dims);
+    s->pairs = mem_try(s->n_pairs, sizeof *s->pairs, "matrices", err);
+    if (s->pairs == NULL) {
+        return STATUS_MEMORY;
+    }
+    for (size_t i = 0; i < s->n_pairs; i++) {
+        pair p = {s->a.offset, s->b.offset, s->y.offset};
+        size_t rest = i;
+        for (uint32_t d = lead->n_dims; d-- > 0;) {
+            size_t at = rest % (size_t)lead->shape[d];
+            rest /= (size_t)lead->shape[d];
+            p.a += at * s->a.lead[d];
+            p.b += at * s->b.lead[d];
+            p.y += at * s->y.lead[d];
+        }
+        s->pairs[i] = p;
+    }
+    return STATUS_OK;
+}
+
+static status find_matrices(const ox_node *n, matmul_state *s, error *err) {
+    ox_tensor lead = {0};
+    TRY(get_sizes(n, s, &lead, err));
+    const ox_view a = operand(n, 0), b = operand(n, 1);
+    ox_view y = n->out_view != NULL ? *n->out_view : dense(n->out[0]);
+    s->a = matrices_of(&a, &lead, 'r');
+    s->b = matrices_of(&b, &lead, 'c');
+    s->y = (matrices){.row = s->n, .col = 1, .offset = y.offset};
+    if (n->out_view != NULL) {
+        s->y = matrices_of(&y, &lead, 'r');
+    } else {
+        size_t stride = s->m * s->n;
+        for (uint32_t d = lead.n_dims; d-- > 0;) {
+            s->y.lead[d] = stride;
+            stride *= (size_t)lead.shape[d];
+        }
+    }
+    join_rows(s, &lead);
+    s->one_a = !repeats(&s->a, &lead);
+    s->one_b = !repeats(&s->b, &lead);
+    s->const_b = n->in[1]->is_const && ox_count(&lead, 0, lead.n_dims) == 1;
+    return list_pairs(s, &lead, err);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------- */
+
 static void release(ox_node *n) {
     matmul_state *s = n->state;
     if (s != NULL) {
-        mem_free(s->b);
-        mem_free(s->bt);
-        mem_free(s->g);
+        mem_free(s->pairs);
+        mem_free(s->packed);
+        mem_free(s->packed_t);
+        mem_free(s->packed_g);
         mem_free(s->product);
+        mem_free(s->g);
         mem_free(s);
         n->state = NULL;
     }
 }
 
-static status space(size_t k, size_t n, float **p, error *err) {
+static status packed_space(size_t k, size_t n, float **p, error *err) {
     size_t floats = 0;
     if (!ox_gemm_packed(k, n, &floats)) {
         return error_set(err, STATUS_MEMORY, "the packed matrix overflows");
@@ -82,37 +209,43 @@ static status space(size_t k, size_t n, float **p, error *err) {
     return *p == NULL ? STATUS_MEMORY : STATUS_OK;
 }
 
-static status fill_state(ox_node *n, matmul_state *s, bool want_vjp, error *err) {
-    const ox_tensor *a = n->in[0], *b = n->in[1];
-    ox_tensor lead = {0}, la = leading(a), lb = leading(b);
-    TRY(get_sizes(n, s, &lead, err));
-    lead.n = s->pairs = ox_count(&lead, 0, lead.n_dims);
-    s->one_b = lb.n == 1 && la.n == lead.n;
-    if (s->one_b) {
-        s->m *= la.n;
-        s->pairs = 1;
-        la = lb = lead = (ox_tensor){.n = 1};
+static status space(size_t rows, size_t columns, float **p, error *err) {
+    size_t floats = 0;
+    if (!mem_mul(rows, columns, &floats)) {
+        return error_set(err, STATUS_MEMORY, "the matrix overflows");
     }
-    ox_walk_init(&s->w, &la, &lb, &lead);
-    if (a->dtype != ASSAY_F32) {
+    *p = mem_try(floats, sizeof(float), "gradient", err);
+    return *p == NULL ? STATUS_MEMORY : STATUS_OK;
+}
+
+static bool is_scaled(const ox_node *n) {
+    return n->epilogue.scale != 0;
+}
+
+static status vjp_space(const ox_node *n, matmul_state *s, error *err) {
+    TRY(packed_space(s->n, s->k, &s->packed_t, err));
+    if (s->const_b) {
+        ox_gemm_pack((const float *)n->in[1]->data + s->b.offset, s->n, s->k, s->b.col, s->b.row, s->packed_t);
+    } else {
+        TRY(packed_space(s->m, s->n > s->k ? s->n : s->k, &s->packed_g, err));
+    }
+    if (ox_has_epilogue(n) || is_scaled(n)) {
+        TRY(space(s->m, s->n, &s->g, err));
+    }
+    return space(s->k, s->m > s->n ? s->m : s->n, &s->product, err);
+}
+
+static status fill_state(ox_node *n, matmul_state *s, bool want_vjp, error *err) {
+    TRY(find_matrices(n, s, err));
+    if (n->in[0]->dtype != ASSAY_F32) {
         return STATUS_OK;
     }
     s->isa = ox_isa_best();
-    s->const_b = s->one_b && b->is_const;
-    TRY(space(s->k, s->n, &s->b, err));
+    TRY(packed_space(s->k, s->n, &s->packed, err));
     if (s->const_b) {
-        ox_gemm_pack(b->data, s->k, s->n, s->n, 1, s->b);
+        ox_gemm_pack((const float *)n->in[1]->data + s->b.offset, s->k, s->n, s->b.row, s->b.col, s->packed);
     }
-    if (!want_vjp) {
-        return STATUS_OK;
-    }
-    TRY(space(s->n, s->k, &s->bt, err));
-    TRY(space(s->m, s->n, &s->g, err));
-    if (s->const_b) {
-        ox_gemm_pack(b->data, s->n, s->k, 1, s->n, s->bt);
-    }
-    s->product = mem_try(s->k, s->m > s->n ? s->m * sizeof(float) : s->n * sizeof(float), "gradient", err);
-    return s->product == NULL ? STATUS_MEMORY : STATUS_OK;
+    return want_vjp ? vjp_space(n, s, err) : STATUS_OK;
 }
 
 static status prepare(ox_node *n, bool want_vjp, error *err) {
@@ -124,82 +257,81 @@ static status prepare(ox_node *n, bool want_vjp, error *err) {
     return st;
 }
 
-/* Runs `body` for each pair of matrices: a_, b_, y_ are the first elements of each. */
-#define EACH_PAIR(s, body)                                                                                             \
-    do {                                                                                                               \
-        size_t last_ = (s)->w.n_dims - 1, idx_[ASSAY_MAX_DIMS] = {0}, ia_ = 0, ib_ = 0, done_ = 0;                     \
-        bool more_ = (s)->pairs > 0;                                                                                   \
-        while (more_) {                                                                                                \
-            for (size_t i_ = 0; i_ < (s)->w.shape[last_]; i_++, done_++) {                                             \
-                size_t a_ = (ia_ + i_ * (s)->w.sa[last_]) * (s)->m * (s)->k;                                           \
-                size_t b_ = (ib_ + i_ * (s)->w.sb[last_]) * (s)->k * (s)->n;                                           \
-                size_t y_ = done_ * (s)->m * (s)->n;                                                                   \
-                body;                                                                                                  \
-            }                                                                                                          \
-            more_ = ox_walk_next(&(s)->w, idx_, &ia_, &ib_);                                                           \
-        }                                                                                                              \
-    } while (0)
-
-static void multiply(const ox_node *n, const matmul_state *s, size_t a, size_t b, size_t y) {
-    for (size_t i = 0; i < s->m; i++) {
-        for (size_t j = 0; j < s->n; j++) {
-            double sum = 0;
-            for (size_t k = 0; k < s->k; k++) {
-                sum += ox_at(n->in[0], a + i * s->k + k) * ox_at(n->in[1], b + k * s->n + j);
-            }
-            ox_put(n->out[0], y + i * s->n + j, sum);
-        }
-    }
-}
+/* ---- forward ------------------------------------------------------------------------------------ */
 
 static status forward_reference(ox_node *n, error *err) {
     (void)err;
     const matmul_state *s = n->state;
-    EACH_PAIR(s, multiply(n, s, a_, b_, y_));
+    for (size_t p = 0; p < s->n_pairs; p++) {
+        pair at = s->pairs[p];
+        for (size_t i = 0; i < s->m; i++) {
+            for (size_t j = 0; j < s->n; j++) {
+                double sum = 0;
+                for (size_t k = 0; k < s->k; k++) {
+                    sum += ox_at(n->in[0], at.a + i * s->a.row + k * s->a.col) *
+                           ox_at(n->in[1], at.b + k * s->b.row + j * s->b.col);
+                }
+                ox_put(n->out[0], at.y + i * s->y.row + j * s->y.col, sum);
+            }
+        }
+    }
     return STATUS_OK;
 }
 
-static void multiply_fast(const ox_node *n, const matmul_state *s, size_t a, size_t b, size_t y) {
-    const float *left = (const float *)n->in[0]->data + a;
-    const float *right = (const float *)n->in[1]->data + b;
-    float *out = (float *)n->out[0]->data + y;
-    if (n->unpadded && ox_gemm_blas(s->m, s->n, s->k, left, s->k, 1, right, s->n, 1, out)) {
-        return;
-    }
-    if (!s->const_b) {
-        ox_gemm_pack(right, s->k, s->n, s->n, 1, s->b);
-    }
-    ox_gemm(s->isa, s->m, s->n, s->k, left, s->k, 1, s->b, out, s->n);
+/* An unpadded session's second implementation; false where it cannot. */
+static bool blas(const ox_node *n, const matmul_state *s, pair at) {
+    return n->unpadded &&
+           ox_gemm_blas(s->m, s->n, s->k, (const float *)n->in[0]->data + at.a, s->a.row, s->a.col,
+                        (const float *)n->in[1]->data + at.b, s->b.row, s->b.col, (float *)n->out[0]->data + at.y);
 }
 
 static status forward(ox_node *n, error *err) {
     const matmul_state *s = n->state;
-    if (s->b == NULL) {
+    if (s->packed == NULL) {
         return forward_reference(n, err);
     }
-    EACH_PAIR(s, multiply_fast(n, s, a_, b_, y_));
+    const ox_tensor *bias = ox_input(n, 2), *residual = ox_input(n, OX_RESIDUAL);
+    ox_gemm_tail tail = {.scale = is_scaled(n) ? n->epilogue.scale : 1, .ldr = s->y.row, .act = n->epilogue};
+    tail.bias = bias == NULL ? NULL : bias->data;
+    bool plain = !ox_has_epilogue(n) && !is_scaled(n) && bias == NULL;
+    size_t in_pack = s->const_b ? s->b.offset : SIZE_MAX; /* first element of what is packed */
+    for (size_t p = 0; p < s->n_pairs; p++) {
+        pair at = s->pairs[p];
+        if (blas(n, s, at)) {
+            continue;
+        }
+        if (at.b != in_pack) {
+            ox_gemm_pack((const float *)n->in[1]->data + at.b, s->k, s->n, s->b.row, s->b.col, s->packed);
+            in_pack = at.b;
+        }
+        tail.residual = residual == NULL ? NULL : (const float *)residual->data + at.y;
+        ox_gemm_then(s->isa, s->m, s->n, s->k, (const float *)n->in[0]->data + at.a, s->a.row, s->a.col, s->packed,
+                     (float *)n->out[0]->data + at.y, s->y.row, plain ? NULL : &tail);
+    }
     return STATUS_OK;
 }
 
-static void gradients(const ox_node *n, const matmul_state *s, size_t a, size_t b, size_t y) {
-    const float *g = n->grad_out[0] + y;
+/* ---- backward ----------------------------------------------------------------------------------- */
+
+static void gradients(const ox_node *n, const matmul_state *s, pair at) {
+    const float *g = n->grad_out[0] + at.y;
     float *da = ox_grad_in(n, 0), *db = ox_grad_in(n, 1);
     for (size_t i = 0; da != NULL && i < s->m; i++) {
         for (size_t k = 0; k < s->k; k++) {
             double sum = 0;
             for (size_t j = 0; j < s->n; j++) {
-                sum += (double)g[i * s->n + j] * ox_at(n->in[1], b + k * s->n + j);
+                sum += (double)g[i * s->y.row + j] * ox_at(n->in[1], at.b + k * s->b.row + j * s->b.col);
             }
-            da[a + i * s->k + k] += (float)sum;
+            da[at.a + i * s->a.row + k * s->a.col] += (float)sum;
         }
     }
     for (size_t k = 0; db != NULL && k < s->k; k++) {
         for (size_t j = 0; j < s->n; j++) {
             double sum = 0;
             for (size_t i = 0; i < s->m; i++) {
-                sum += ox_at(n->in[0], a + i * s->k + k) * (double)g[i * s->n + j];
+                sum += ox_at(n->in[0], at.a + i * s->a.row + k * s->a.col) * (double)g[i * s->y.row + j];
             }
-            db[b + k * s->n + j] += (float)sum;
+            db[at.b + k * s->b.row + j * s->b.col] += (float)sum;
         }
     }
 }
@@ -208,55 +340,132 @@ static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     (void)err;
     const matmul_state *s = n->state;
-    if (ox_grad_out(n, 0) != NULL) {
-        EACH_PAIR(s, gradients(n, s, a_, b_, y_));
+    for (size_t p = 0; ox_grad_out(n, 0) != NULL && p < s->n_pairs; p++) {
+        gradients(n, s, s->pairs[p]);
     }
     return STATUS_OK;
 }
 
-static void add(float *to, const float *from, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        to[i] += from[i];
+/* A gradient (rows, columns) and where it goes. */
+typedef struct target {
+    float *to;
+    size_t row, col;
+    bool store; /* every element is this product's alone, and nothing is there yet */
+} target;
+
+/* Runs the product into the target, by way of s->product where it must be added. */
+static void into(const matmul_state *s, target t, size_t rows, size_t columns, size_t inner, const float *a,
+                 size_t a_row, size_t a_col, const float *packed) {
+    if (t.store && t.col == 1) {
+        ox_gemm(s->isa, rows, columns, inner, a, a_row, a_col, packed, t.to, t.row);
+        return;
+    }
+    ox_gemm(s->isa, rows, columns, inner, a, a_row, a_col, packed, s->product, columns);
+    for (size_t i = 0; i < rows; i++) {
+        const float *from = s->product + i * columns;
+        float *to = t.to + i * t.row;
+        if (t.col == 1) {
+            ox_accumulate(s->isa, to, from, columns, t.store);
+            continue;
+        }
+        for (size_t j = 0; j < columns; j++) {
+            to[j * t.col] = t.store ? from[j] : to[j * t.col] + from[j];
+        }
     }
 }
 
-/* dA = G B^T, dB = A^T G */
-static void gradients_fast(const ox_node *n, const matmul_state *s, size_t a, size_t b, size_t y) {
-    const float *g = n->grad_out[0] + y;
-    float *da = ox_grad_in(n, 0), *db = ox_grad_in(n, 1);
-    if (da != NULL) {
-        if (!s->const_b) {
-            ox_gemm_pack((const float *)n->in[1]->data + b, s->n, s->k, 1, s->n, s->bt);
-        }
-        ox_gemm(s->isa, s->m, s->k, s->n, g, s->n, 1, s->bt, s->product, s->k);
-        add(da + a, s->product, s->m * s->k);
+/* The cotangent of the product itself: (M, N) and its row stride. The residual gets its share. */
+static const float *inner_cotangent(const ox_node *n, const matmul_state *s, pair at, assay_vjp_mode mode,
+                                    size_t *row) {
+    const float *g = n->grad_out[0] + at.y, *y = (const float *)n->out[0]->data + at.y;
+    float *dr = ox_grad_in(n, OX_RESIDUAL);
+    *row = s->y.row;
+    if (s->g == NULL) {
+        return g;
     }
-    if (db != NULL) {
-        ox_gemm_pack(g, s->m, s->n, s->n, 1, s->g);
-        ox_gemm(s->isa, s->k, s->n, s->m, (const float *)n->in[0]->data + a, 1, s->k, s->g, s->product, s->n);
-        add(db + b, s->product, s->k * s->n);
+    for (size_t i = 0; i < s->m; i++) {
+        float *to = s->g + i * s->n;
+        ox_epilogue_vjp(s->isa, &n->epilogue, mode, y + i * s->y.row, g + i * s->y.row, to, s->n);
+        if (dr != NULL) {
+            ox_accumulate(s->isa, dr + at.y + i * s->y.row, to, s->n, ox_is_fresh(n, OX_RESIDUAL));
+        }
+        for (size_t j = 0; is_scaled(n) && j < s->n; j++) {
+            to[j] *= n->epilogue.scale;
+        }
+    }
+    *row = s->n;
+    return s->g;
+}
+
+/* dA = G B^T */
+static void gradient_of_a(const ox_node *n, const matmul_state *s, pair at, const float *g, size_t g_row) {
+    target t = {n->grad_in[0] + at.a, s->a.row, s->a.col, ox_is_fresh(n, 0) && s->one_a};
+    if (!s->const_b) {
+        ox_gemm_pack((const float *)n->in[1]->data + at.b, s->n, s->k, s->b.col, s->b.row, s->packed_t);
+    }
+    into(s, t, s->m, s->k, s->n, g, g_row, 1, s->packed_t);
+}
+
+/* dB = A^T G, or where B stands by columns dB^T = G^T A: so that what is written runs along memory. */
+static void gradient_of_b(const ox_node *n, const matmul_state *s, pair at, const float *g, size_t g_row) {
+    const float *a = (const float *)n->in[0]->data + at.a;
+    bool store = ox_is_fresh(n, 1) && s->one_b;
+    if (s->b.row == 1 && s->b.col != 1) {
+        ox_gemm_pack(a, s->m, s->k, s->a.row, s->a.col, s->packed_g);
+        into(s, (target){n->grad_in[1] + at.b, s->b.col, 1, store}, s->n, s->k, s->m, g, 1, g_row, s->packed_g);
+        return;
+    }
+    ox_gemm_pack(g, s->m, s->n, g_row, 1, s->packed_g);
+    into(s, (target){n->grad_in[1] + at.b, s->b.row, s->b.col, store}, s->k, s->n, s->m, a, s->a.col, s->a.row,
+         s->packed_g);
+}
+
+static void clear(const ox_node *n, size_t i) {
+    if (ox_grad_in(n, i) != NULL && ox_is_fresh(n, i)) {
+        memset(n->grad_in[i], 0, n->in[i]->n * sizeof(float));
     }
 }
 
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     const matmul_state *s = n->state;
-    if (s->product == NULL) {
+    if (s->product == NULL || (ox_grad_in(n, 1) != NULL && s->const_b)) {
+        ox_clear_fresh(n);
         return vjp_reference(n, mode, err);
     }
-    if (ox_grad_out(n, 0) != NULL) {
-        EACH_PAIR(s, gradients_fast(n, s, a_, b_, y_));
+    if (ox_grad_out(n, 0) == NULL) {
+        ox_clear_fresh(n);
+        return STATUS_OK;
+    }
+    if (!s->one_a || s->n_pairs == 0) {
+        clear(n, 0);
+    }
+    if (!s->one_b || s->n_pairs == 0) {
+        clear(n, 1);
+    }
+    for (size_t p = 0; p < s->n_pairs; p++) {
+        size_t row = 0;
+        const float *g = inner_cotangent(n, s, s->pairs[p], mode, &row);
+        if (ox_grad_in(n, 0) != NULL) {
+            gradient_of_a(n, s, s->pairs[p], g, row);
+        }
+        if (ox_grad_in(n, 1) != NULL) {
+            gradient_of_b(n, s, s->pairs[p], g, row);
+        }
     }
     return STATUS_OK;
 }
 
 static uint64_t macs(const ox_node *n) {
-    return (uint64_t)n->out[0]->n * (uint64_t)n->in[0]->shape[n->in[0]->n_dims - 1];
+    matmul_state s = {0};
+    ox_tensor lead = {0};
+    return get_sizes(n, &s, &lead, NULL) == STATUS_OK ? (uint64_t)n->out[0]->n * s.k : 0;
 }
 
 const ox_kernel ox_kernel_matmul = {.op = "MatMul",
                                     .min_opset = 1,
                                     .max_opset = 9999,
-                                    .flags = OX_KEEPS_BATCH,
+                                    .flags =
+                                        OX_KEEPS_BATCH | OX_EPILOGUE | OX_SCALES | OX_TAKES_VIEWS | OX_STORES_GRADIENT,
                                     .min_in = 2,
                                     .max_in = 2,
                                     .min_out = 1,

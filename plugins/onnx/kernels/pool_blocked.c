@@ -10,6 +10,7 @@
 #define FOR_AVX512 __attribute__((target("avx512f,avx512vl,avx512dq")))
 #define FOR_AVX2 __attribute__((target("avx2")))
 #endif
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors wider than the baseline pass between inlined functions alone */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct pool_state {

@@ -16,6 +16,7 @@
 
 #define NR OX_GEMM_NR
 #define KC OX_GEMM_KC
+#define MC 240u      /* rows of A that stay in the cache while all of B passes */
 #define MAX_ROWS 12u /* of a micro-kernel: 12 x 2 accumulators of 16 floats leave registers for B */
 
 /* One tile: `rows` rows of A, panels b[0..n_panels) of `kc` steps, into C; `first`: overwrite, else add. `width`
@@ -30,6 +31,7 @@ typedef struct tile {
     size_t ldc;
     size_t width;
     bool first;
+    const ox_gemm_tail *tail; /* of the last block of k alone, moved to this tile; NULL: none */
 } tile;
 
 ox_isa ox_isa_best(void) {
@@ -61,6 +63,28 @@ void ox_gemm_pack(const float *b, size_t k, size_t n, size_t row, size_t col, fl
                 packed[j] = from[j * col];
             }
             memset(packed + width, 0, (NR - width) * sizeof *packed);
+        }
+    }
+}
+
+/* The tail of one element. A NaN stays one through every activation. */
+static inline float finish(const ox_gemm_tail *t, float v, size_t r, size_t j) {
+    v *= t->scale;
+    v = t->bias == NULL ? v : v + t->bias[j];
+    v = t->residual == NULL ? v : v + t->residual[r * t->ldr + j];
+    switch (t->act.act) {
+    case OX_ACT_RELU: return v < 0 ? 0 : v;
+    case OX_ACT_LEAKY_RELU: return v < 0 ? t->act.alpha * v : v;
+    case OX_ACT_CLIP: v = v < t->act.lo ? t->act.lo : v; return v > t->act.hi ? t->act.hi : v;
+    default: return v;
+    }
+}
+
+static void finish_tile(const tile *t, size_t rows, size_t columns) {
+    for (size_t r = 0; t->tail != NULL && r < rows; r++) {
+        float *c = t->c + r * t->ldc;
+        for (size_t j = 0; j < columns; j++) {
+            c[j] = finish(t->tail, c[j], r, j);
         }
     }
 }
@@ -122,6 +146,30 @@ __attribute__((target("avx2,fma"))) static void rows_avx2(const tile *t, size_t 
     }
 }
 
+/* finish() for sixteen columns from j on of row r. */
+__attribute__((target("avx512f"))) INLINE __m512 finish_avx512(const ox_gemm_tail *t, __m512 v, __mmask16 m, size_t r,
+                                                               size_t j) {
+    const __m512 zero = _mm512_setzero_ps();
+    v = _mm512_mul_ps(v, _mm512_set1_ps(t->scale));
+    if (t->bias != NULL) {
+        v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(m, t->bias + j));
+    }
+    if (t->residual != NULL) {
+        v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(m, t->residual + r * t->ldr + j));
+    }
+    switch (t->act.act) {
+    case OX_ACT_RELU: return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ), zero);
+    case OX_ACT_LEAKY_RELU:
+        return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ), v, _mm512_set1_ps(t->act.alpha));
+    case OX_ACT_CLIP: {
+        __m512 lo = _mm512_set1_ps(t->act.lo), hi = _mm512_set1_ps(t->act.hi);
+        v = _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, lo, _CMP_LT_OQ), lo);
+        return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, hi, _CMP_GT_OQ), hi);
+    }
+    default: return v;
+    }
+}
+
 /* One or two panels at once. */
 __attribute__((target("avx512f"))) INLINE void tile_avx512(const tile *t, const size_t rows, const size_t panels) {
     __m512 acc[MAX_ROWS][2];
@@ -147,6 +195,9 @@ __attribute__((target("avx512f"))) INLINE void tile_avx512(const tile *t, const 
             __m512 v = acc[r][p];
             if (!t->first) {
                 v = _mm512_add_ps(_mm512_maskz_loadu_ps(m, c), v);
+            }
+            if (t->tail != NULL) {
+                v = finish_avx512(t->tail, v, m, r, p * NR);
             }
             _mm512_mask_storeu_ps(c, m, v);
         }
@@ -193,40 +244,81 @@ static void run_tile(ox_isa isa, const tile *t, size_t rows, size_t panels) {
     }
     if (isa == OX_ISA_AVX2) {
         rows_avx2(t, rows);
+        finish_tile(t, rows, t->width);
         return;
     }
 #endif
     (void)isa;
     (void)panels;
     tile_portable(t, rows);
+    finish_tile(t, rows, t->width);
+}
+
+/* Operands of a product as ox_gemm has them. */
+typedef struct product {
+    ox_isa isa;
+    size_t m, n, k;
+    const float *a;
+    size_t row, col;
+    const float *packed;
+    float *c;
+    size_t ldc;
+    const ox_gemm_tail *tail;
+} product;
+
+/* The block of k from k0 on, for rows i0..i1 and columns j..j + wide. */
+static void run_block(const product *p, size_t k0, size_t i0, size_t i1, size_t j, size_t wide) {
+    size_t kc = p->k - k0 < KC ? p->k - k0 : KC, columns = p->n - j < wide ? p->n - j : wide;
+    size_t step = p->isa == OX_ISA_AVX512 ? MAX_ROWS : (p->isa == OX_ISA_AVX2 ? 6 : 1),
+           panels = (columns + NR - 1) / NR;
+    ox_gemm_tail tail;
+    tile t = {.row = p->row,
+              .col = p->col,
+              .b = p->packed + j * p->k + k0 * NR,
+              .panel = p->k * NR,
+              .kc = kc,
+              .ldc = p->ldc,
+              .width = columns - (panels - 1) * NR,
+              .first = k0 == 0};
+    for (size_t i = i0; i < i1; i += step) {
+        t.a = p->a + i * p->row + k0 * p->col;
+        t.c = p->c + i * p->ldc + j;
+        if (p->tail != NULL && k0 + kc == p->k) {
+            tail = *p->tail;
+            tail.bias = tail.bias == NULL ? NULL : tail.bias + j;
+            tail.residual = tail.residual == NULL ? NULL : tail.residual + i * tail.ldr + j;
+            t.tail = &tail;
+        }
+        run_tile(p->isa, &t, i1 - i < step ? i1 - i : step, panels);
+    }
+}
+
+/* The sum of nothing. */
+static void run_empty(const product *p) {
+    for (size_t i = 0; i < p->m; i++) {
+        for (size_t j = 0; j < p->n; j++) {
+            p->c[i * p->ldc + j] = p->tail == NULL ? 0 : finish(p->tail, 0, i, j);
+        }
+    }
+}
+
+void ox_gemm_then(ox_isa isa, size_t m, size_t n, size_t k, const float *a, size_t row, size_t col, const float *packed,
+                  float *c, size_t ldc, const ox_gemm_tail *tail) {
+    size_t wide = isa == OX_ISA_AVX512 ? 2 * NR : NR;
+    const product p = {isa, m, n, k, a, row, col, packed, c, ldc, tail};
+    if (k == 0) {
+        run_empty(&p);
+    }
+    for (size_t k0 = 0; k0 < k; k0 += KC) {
+        for (size_t i0 = 0; i0 < m; i0 += MC) {
+            for (size_t j = 0; j < n; j += wide) {
+                run_block(&p, k0, i0, m - i0 < MC ? m : i0 + MC, j, wide);
+            }
+        }
+    }
 }
 
 void ox_gemm(ox_isa isa, size_t m, size_t n, size_t k, const float *a, size_t row, size_t col, const float *packed,
              float *c, size_t ldc) {
-    size_t step = isa == OX_ISA_AVX512 ? MAX_ROWS : (isa == OX_ISA_AVX2 ? 6 : 1);
-    size_t wide = isa == OX_ISA_AVX512 ? 2 * NR : NR;
-    if (k == 0) {
-        for (size_t i = 0; i < m; i++) {
-            memset(c + i * ldc, 0, n * sizeof *c);
-        }
-    }
-    for (size_t k0 = 0; k0 < k; k0 += KC) {
-        size_t kc = k - k0 < KC ? k - k0 : KC;
-        for (size_t j = 0; j < n; j += wide) {
-            size_t columns = n - j < wide ? n - j : wide, panels = (columns + NR - 1) / NR;
-            for (size_t i = 0; i < m; i += step) {
-                tile t = {.a = a + i * row + k0 * col,
-                          .row = row,
-                          .col = col,
-                          .b = packed + j * k + k0 * NR,
-                          .panel = k * NR,
-                          .kc = kc,
-                          .c = c + i * ldc + j,
-                          .ldc = ldc,
-                          .width = columns - (panels - 1) * NR,
-                          .first = k0 == 0};
-                run_tile(isa, &t, m - i < step ? m - i : step, panels);
-            }
-        }
-    }
+    ox_gemm_then(isa, m, n, k, a, row, col, packed, c, ldc, NULL);
 }

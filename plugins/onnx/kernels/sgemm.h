@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernel.h"
+
 #define OX_GEMM_NR 16u  /* columns of a packed panel */
 #define OX_GEMM_KC 256u /* k of one chain */
 
@@ -23,6 +25,17 @@ void ox_gemm_pack(const float *b, size_t k, size_t n, size_t row, size_t col, fl
 /* A[i][j] = a[i * row + j * col] (m, k); C (m, n) with leading dimension ldc is overwritten. Needs no scratch. */
 void ox_gemm(ox_isa isa, size_t m, size_t n, size_t k, const float *a, size_t row, size_t col, const float *packed,
              float *c, size_t ldc);
+
+/* What is done to each element of C before it is stored: act(scale * c + bias[j] + residual[i * ldr + j]). */
+typedef struct ox_gemm_tail {
+    float scale;
+    const float *bias, *residual; /* NULL: none */
+    size_t ldr;
+    ox_epilogue act; /* its scale is not looked at */
+} ox_gemm_tail;
+/* tail: NULL as above. */
+void ox_gemm_then(ox_isa isa, size_t m, size_t n, size_t k, const float *a, size_t row, size_t col, const float *packed,
+                  float *c, size_t ldc, const ox_gemm_tail *tail);
 
 /* The same through OpenBLAS, from unpacked operands: B[i][j] = b[i * b_row + j * b_col]; of each operand one stride
  * is 1. C (m, n) dense. Bits depend on shapes and the core: for unpadded sessions only. False if a size does not fit
