@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "input.h"
 #include "session.h"
 
 static const assay_host *the_host; /* from init to deinit; used for logging only */
@@ -133,6 +134,9 @@ static status check_vjp(const assay_session *s, const assay_tensor *inputs, cons
                         uint32_t mode, int64_t batch, error *err) {
     if (inputs == NULL || gradients == NULL) {
         return error_set(err, STATUS_USAGE, "gradients is NULL");
+    }
+    if (!ox_input_has_gradient(s->model->graph.input_dtype)) {
+        return error_set(err, STATUS_UNSUPPORTED, "the model's input is not of a floating-point type");
     }
     if (mode > ASSAY_VJP_STRAIGHT_THROUGH) {
         return error_set(err, STATUS_USAGE, "mode %u is unknown", mode);
@@ -334,7 +338,7 @@ static const void *capability(const assay_model *m, const char *id) {
     } all[] = {
         {ASSAY_IO_1, &io, true},
         {ASSAY_PREDICT_1, &predicts, true},
-        {ASSAY_VJP_1, &vjps, true},
+        {ASSAY_VJP_1, &vjps, m != NULL && ox_input_has_gradient(m->graph.input_dtype)},
         {ASSAY_EMBED_1, &embeds, m != NULL && m->n_layers > 0},
         {ASSAY_LABELS_1, &labels, m != NULL && m->n_labels + m->n_columns > 0},
         {ASSAY_COST_1, &costs, true},

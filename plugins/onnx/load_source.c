@@ -129,6 +129,22 @@ static const void *copy_list(arena *a, const void *list, size_t n, size_t item) 
     return p;
 }
 
+/* The strings of a list, one after the other, each with its NUL. */
+static const char *join_strings(arena *a, const ProtobufCBinaryData *list, size_t n) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) { /* no overflow: they lie in the file */
+        bytes += list[i].len + 1;
+    }
+    char *p = arena_alloc(a, bytes), *at = p;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].len > 0) {
+            memcpy(at, list[i].data, list[i].len);
+        }
+        at += list[i].len + 1;
+    }
+    return p;
+}
+
 static status take_attr(loader *l, const Onnx__AttributeProto *p, const char *node, ox_attr *a) {
     arena *m = &l->g->memory;
     *a = (ox_attr){.name = arena_strdup(m, text_of(p->name)), .kind = attr_kind(p), .i = p->i, .f = p->f};
@@ -148,7 +164,10 @@ static status take_attr(loader *l, const Onnx__AttributeProto *p, const char *no
         TRY(take_tensor(l, p->t, "tensor of node", node, &t, &stored));
         a->t = t;
         break;
-    default: break;
+    default: /* OX_OTHER: of what it may be, lists of strings are kept */
+        a->n = p->n_strings;
+        a->s = p->n_strings > 0 ? join_strings(m, p->strings, p->n_strings) : NULL;
+        break;
     }
     return STATUS_OK;
 }

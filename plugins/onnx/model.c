@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model.h"
 
+#include "input.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,4 +54,18 @@ size_t ox_model_wanted(const assay_model *m, int32_t wanted[2]) {
         wanted[i] = m->ports[i].value;
     }
     return m->n_ports;
+}
+
+status ox_model_load_examples(const assay_model *m, ox_plan *p, const float *raw, size_t n, error *err) {
+    const ox_preprocess *pre = &m->pre;
+    const ox_tensor *in = &p->tensors[m->graph.input];
+    float *x = p->input_floats != NULL ? p->input_floats : in->data;
+    ox_preprocess_forward(pre, raw, n, x);
+    for (size_t i = n; i < (size_t)p->batch; i++) {
+        memcpy(x + i * pre->n_features, x + (n - 1) * pre->n_features, pre->n_features * sizeof *x);
+    }
+    if (p->input_floats == NULL) {
+        return STATUS_OK;
+    }
+    return ox_input_fill(in->name, x, (size_t)p->batch * pre->n_features, in->dtype, in->data, err);
 }

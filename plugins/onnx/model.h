@@ -49,6 +49,10 @@ const ox_layer *ox_model_layer(const assay_model *m, const char *name); /* NULL 
 /* Values that forward has to leave readable for the ports. */
 size_t ox_model_wanted(const assay_model *m, int32_t wanted[2]);
 
+/* The raw examples into the plan's input, the last of them also into the places up to the plan's batch: no value that is
+ * not in the data anyway. STATUS_DATA where the graph takes integers and a value is none. */
+status ox_model_load_examples(const assay_model *m, ox_plan *p, const float *raw, size_t n, error *err);
+
 /* options.c: reads options and metadata into pre, output_*, labels, columns. The graph is loaded. */
 status ox_options_read(assay_model *m, const assay_open_args *args, error *err);
 /* ports.c: what follows from a plan at batch 1. */

@@ -141,6 +141,7 @@ void ox_plan_free(ox_plan *p) {
     }
     mem_free(p->folded);
     mem_free(p->activations);
+    mem_free(p->input_floats);
     mem_free(p->gradients);
     arena_free(&p->memory);
     mem_free(p);

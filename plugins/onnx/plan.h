@@ -50,6 +50,7 @@ typedef struct ox_plan {
     size_t n_prepared; /* nodes whose prepare has been called */
     void *activations; /* one block with reuse; every value its own place when want_vjp */
     size_t n_activation_bytes;
+    float *input_floats; /* the input before it is converted; NULL where the graph takes float32 */
     float *gradients; /* one block */
     size_t n_gradient_bytes;
     ox_span *zeroed; /* gradients that nobody stores: zero before backward */

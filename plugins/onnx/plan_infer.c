@@ -58,7 +58,7 @@ static status set_input(const ox_builder *b, ox_tensor *t, int64_t batch) {
         }
     }
     t->has_batch = !b->args->only_this_batch;
-    if (ox_set_shape(t, ASSAY_F32, shape, g->input_n_dims, b->err) != STATUS_OK) {
+    if (ox_set_shape(t, g->input_dtype, shape, g->input_n_dims, b->err) != STATUS_OK) {
         return error_prefix(b->err, "%s: input \"%s\": ", g->file, t->name);
     }
     return STATUS_OK;
@@ -120,22 +120,30 @@ static bool depends_on_batch(const ox_builder *b, const ox_tensor *t) {
     return !b->args->only_this_batch && t->is_const && b->shadow[t - b->p->tensors].data != t->data;
 }
 
-/* (batch, rest) and (other, rest) with the same row everywhere, as a class token that was expanded. */
-static bool same_rows(const ox_builder *b, const ox_tensor *t, const ox_tensor *s) {
-    size_t bytes = ox_dtype_bytes(t->dtype);
-    bool rows = t->n_dims > 0 && t->n_dims == s->n_dims && t->dtype == s->dtype && t->shape[0] == b->args->batch &&
-                s->shape[0] == b->other;
-    for (uint32_t d = 1; d < t->n_dims && rows; d++) {
-        rows = t->shape[d] == s->shape[d];
-        bytes *= (size_t)t->shape[d];
+/* (.., batch, ..) and (.., other, ..) with the same slice everywhere along that dimension, as a class token that was
+ * expanded, or the initial state of a recurrent network, whose batch is the second dimension. */
+static bool same_slices(const ox_builder *b, const ox_tensor *t, const ox_tensor *s, uint32_t *dim) {
+    size_t outer = 1, run = ox_dtype_bytes(t->dtype);
+    bool found = false, same = t->n_dims == s->n_dims && t->dtype == s->dtype;
+    for (uint32_t d = 0; d < t->n_dims && same; d++) {
+        if (t->shape[d] != s->shape[d]) {
+            same = !found && t->shape[d] == b->args->batch && s->shape[d] == b->other;
+            found = true;
+            *dim = d;
+        } else if (found) {
+            run *= (size_t)t->shape[d];
+        } else {
+            outer *= (size_t)t->shape[d];
+        }
     }
-    for (int64_t r = 0; rows && r < t->shape[0]; r++) {
-        rows = memcmp((const char *)t->data + (size_t)r * bytes, s->data, bytes) == 0;
+    const ox_tensor *const both[2] = {t, s};
+    for (size_t k = 0; k < 2 && same && found; k++) {
+        size_t n = (size_t)both[k]->shape[*dim], row = run * (size_t)s->shape[*dim];
+        for (size_t r = 0; r < outer * n && same; r++) {
+            same = memcmp((const char *)both[k]->data + r * run, (const char *)s->data + r / n * row, run) == 0;
+        }
     }
-    for (int64_t r = 1; rows && r < s->shape[0]; r++) {
-        rows = memcmp((const char *)s->data + (size_t)r * bytes, s->data, bytes) == 0;
-    }
-    return rows;
+    return same && found;
 }
 
 /* All inputs are constant, or only their shapes are read: computes the outputs once, and where they may depend on the
@@ -159,7 +167,8 @@ static status fold(ox_builder *b, const ox_op *op, ox_node *n) {
         if (!both || (ox_same_shape(t, s) && memcmp(t->data, s->data, t->n * ox_dtype_bytes(t->dtype)) == 0)) {
             *s = *t;
         } else {
-            t->has_batch = s->has_batch = same_rows(b, t, s);
+            uint32_t dim = 0;
+            t->has_batch = s->has_batch = same_slices(b, t, s, &dim) && dim == 0;
         }
     }
     return STATUS_OK;
@@ -170,7 +179,8 @@ static status check_constants(const ox_builder *b, const ox_node *n) {
     for (size_t i = 0; i < n->n_in; i++) {
         const ox_tensor *t = n->in[i];
         bool shape = i > 0 && (n->kernel->flags & OX_TAKES_SHAPE) != 0;
-        if (t != NULL && depends_on_batch(b, t) && !t->has_batch && !shape) {
+        uint32_t dim = 0;
+        if (t != NULL && depends_on_batch(b, t) && !shape && !same_slices(b, t, &b->shadow[t - b->p->tensors], &dim)) {
             return error_set(b->err, STATUS_UNSUPPORTED, "\"%s\" depends on the number of examples in a batch",
                              t->name);
         }

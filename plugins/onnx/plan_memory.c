@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "input.h"
 #include "plan_build.h"
 #include "pool.h"
 
@@ -118,6 +119,10 @@ static status allocate_activations(ox_builder *b) {
         return STATUS_MEMORY;
     }
     set_data(&l, &p->tensors[b->g->input]);
+    if (b->g->input_dtype != ASSAY_F32) {
+        p->input_floats = mem_try(p->tensors[b->g->input].n, sizeof(float), "examples", b->err);
+        TRY(p->input_floats == NULL ? STATUS_MEMORY : STATUS_OK);
+    }
     for (size_t k = 0; k < p->n_nodes; k++) {
         for (size_t i = 0; i < p->nodes[k].n_out; i++) {
             set_data(&l, p->nodes[k].out[i]);
@@ -138,7 +143,7 @@ static status allocate_activations(ox_builder *b) {
 static bool *find_flow(ox_builder *b) {
     ox_plan *p = b->p;
     bool *flow = arena_alloc(&p->memory, p->n_tensors * sizeof *flow);
-    flow[b->g->input] = true;
+    flow[b->g->input] = ox_input_has_gradient(b->g->input_dtype);
     for (size_t k = 0; k < p->n_nodes; k++) {
         const ox_node *n = &p->nodes[k];
         bool any = false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a model offers, from its graph and a plan at batch 1: output ports, layers, cost. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -241,9 +242,12 @@ static void random_example(const assay_model *m, float *raw, uint64_t which) {
     const ox_preprocess *pre = &m->pre;
     bool bounded = pre->range_lo > -1e6 && pre->range_hi < 1e6;
     double lo = bounded ? pre->range_lo : -2, hi = bounded ? pre->range_hi : 2;
+    bool whole = m->graph.input_dtype != ASSAY_F32; /* 0 and 1 are values of every type, and usual token ids */
+    lo = whole && !bounded ? 0 : lo;
     rng r = rng_at(1, "onnx-neighbours@1", which, 0, 0);
     for (size_t i = 0; i < pre->n_features; i++) {
-        raw[i] = (float)(lo + (hi - lo) * rng_unit(&r));
+        double v = lo + (hi - lo) * rng_unit(&r);
+        raw[i] = (float)(whole ? floor(v) : v);
     }
 }
 
@@ -255,7 +259,7 @@ static status check_neighbours(assay_model *m, ox_plan *p, float *raw, float *be
     random_example(m, raw, 0);
     for (uint64_t neighbour = 1; neighbour <= 2; neighbour++) {
         random_example(m, raw + pre->n_features, neighbour);
-        ox_preprocess_forward(pre, raw, 2, p->tensors[m->graph.input].data);
+        TRY(ox_model_load_examples(m, p, raw, 2, err));
         TRY(ox_plan_forward(p, err));
         float *kept = before;
         for (uint32_t i = 0; i < m->n_ports; i++) {

@@ -81,16 +81,6 @@ static status get_plan(assay_session *s, size_t batch, bool want_vjp, int32_t la
     return STATUS_OK;
 }
 
-/* n real examples into a plan of `batch`, the rest copies of the last one: no value that is not in the data anyway. */
-static void load_examples(const assay_session *s, ox_plan *p, const float *raw, size_t n) {
-    const ox_preprocess *pre = &s->model->pre;
-    float *x = p->tensors[s->model->graph.input].data;
-    ox_preprocess_forward(pre, raw, n, x);
-    for (size_t i = n; i < (size_t)p->batch; i++) {
-        memcpy(x + i * pre->n_features, x + (n - 1) * pre->n_features, pre->n_features * sizeof *x);
-    }
-}
-
 static void store_outputs(const assay_session *s, const ox_plan *p, float *const outputs[2], size_t at, size_t n) {
     for (uint32_t i = 0; i < s->model->n_ports; i++) {
         const ox_port *port = &s->model->ports[i];
@@ -106,7 +96,7 @@ static status predict_serial(assay_session *s, const float *raw, size_t n, float
     TRY(get_plan(s, step, false, -1, &p, err));
     for (size_t at = 0; at < n; at += step) {
         size_t k = n - at < step ? n - at : step;
-        load_examples(s, p, raw + at * s->model->pre.n_features, k);
+        TRY(ox_model_load_examples(s->model, p, raw + at * s->model->pre.n_features, k, err));
         TRY(ox_plan_forward(p, err));
         store_outputs(s, p, outputs, at, k);
     }
@@ -136,7 +126,7 @@ static status vjp_serial(assay_session *s, const float *raw, size_t n, const flo
     TRY(get_plan(s, step, true, -1, &p, err));
     for (size_t at = 0; at < n; at += step) {
         size_t k = n - at < step ? n - at : step;
-        load_examples(s, p, raw + at * n_features, k);
+        TRY(ox_model_load_examples(s->model, p, raw + at * n_features, k, err));
         TRY(ox_plan_forward(p, err));
         store_outputs(s, p, outputs, at, k);
         load_cotangents(s, p, cotangents, at, k);
@@ -154,7 +144,7 @@ static status embed_serial(assay_session *s, const float *raw, size_t n, const o
     TRY(get_plan(s, step, false, layer->value, &p, err));
     for (size_t at = 0; at < n; at += step) {
         size_t k = n - at < step ? n - at : step;
-        load_examples(s, p, raw + at * s->model->pre.n_features, k);
+        TRY(ox_model_load_examples(s->model, p, raw + at * s->model->pre.n_features, k, err));
         TRY(ox_plan_forward(p, err));
         memcpy(output + at * layer->n, p->tensors[layer->value].data, k * layer->n * sizeof *output);
     }
