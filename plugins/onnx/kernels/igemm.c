@@ -461,9 +461,9 @@ AVX2 static void requantize_avx2(const run *r, size_t len) {
 
 /* n rows of `len`, the sums `pitch` apart. */
 VNNI static void requantize_vnni(const run *r, size_t len, size_t n, size_t pitch) {
-    const __m512 one = _mm512_set1_ps(*r->scale), zero = _mm512_set1_ps(r->q.zero);
+    const __m512 one = _mm512_set1_ps(*r->scale);
     const __m512 lo = _mm512_set1_ps(r->q.lo - r->q.zero), hi = _mm512_set1_ps(r->q.hi - r->q.zero);
-    const __m512i add = _mm512_set1_epi32(r->add);
+    const __m512i add = _mm512_set1_epi32(r->add), zero = _mm512_set1_epi32((int32_t)r->q.zero);
     const int32_t *acc = r->acc;
     const float *scale = r->step == 0 ? NULL : r->scale;
     uint8_t *y = r->y;
@@ -475,8 +475,7 @@ VNNI static void requantize_vnni(const run *r, size_t len, size_t n, size_t pitc
             __m512 v =
                 _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale == NULL ? one : _mm512_maskz_loadu_ps(m, scale + i));
             v = _mm512_min_ps(_mm512_max_ps(v, lo), hi);
-            v = _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-            _mm512_mask_cvtepi32_storeu_epi8(y + i, m, _mm512_cvtps_epi32(_mm512_add_ps(v, zero)));
+            _mm512_mask_cvtepi32_storeu_epi8(y + i, m, _mm512_add_epi32(_mm512_cvtps_epi32(v), zero));
         }
     }
 }

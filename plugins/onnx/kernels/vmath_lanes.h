@@ -76,6 +76,20 @@ TARGET INLINE VF NAME(sigmoid1)(VF x) {
     return y - y * lost;
 }
 
+/* 0.5 x (1 + erf(x / sqrt(2))); -infinity times 0 is 0 here */
+TARGET INLINE VF NAME(gelu1)(VF x) {
+    VF y = 0.5F * x * (1 + NAME(erf1)(x * ROOT_HALF));
+    return NAME(select)(x == -INFINITY, NAME(set)(0), y);
+}
+
+/* Its slope: 0.5 (1 + erf(x / sqrt(2))) + x e^(-x^2 / 2) / sqrt(2 pi). Far out the last term is 0, and x may be
+ * infinite. */
+TARGET INLINE VF NAME(gelu_slope1)(VF x) {
+    VF bend = 0.5F * x * (NAME(exp1)(-0.5F * x * x) * (2 * DENSITY));
+    bend = NAME(select)(NAME(magnitude)(x) > 20, NAME(set)(0), bend);
+    return 0.5F * (1 + NAME(erf1)(x * ROOT_HALF)) + bend;
+}
+
 /* The last vector of an array is filled up with zeros: its values are computed as all others are. */
 #define ARRAY(fn)                                                                                                      \
     TARGET static void NAME(array_##fn)(const float *x, float *y, size_t n) {                                          \
@@ -97,6 +111,54 @@ ARRAY(exp)
 ARRAY(tanh)
 ARRAY(erf)
 ARRAY(sigmoid)
+ARRAY(gelu)
+
+/* Lanes i.. of an array's last vector; zeros beyond n. */
+TARGET INLINE VF NAME(load_some)(const float *x, size_t n) {
+    VF v = NAME(set)(0);
+    memcpy(&v, x, (n < LANES ? n : LANES) * sizeof *x);
+    return v;
+}
+
+TARGET static void NAME(gelu_vjp)(const float *x, const float *g, float *dx, size_t n, bool store) {
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t len = n - i < LANES ? n - i : LANES;
+        VF d = NAME(load_some)(g + i, len) * NAME(gelu_slope1)(NAME(load_some)(x + i, len));
+        d = store ? d : NAME(load_some)(dx + i, len) + d;
+        memcpy(dx + i, &d, len * sizeof *dx);
+    }
+}
+
+TARGET static void NAME(softmax_vjp)(const float *y, const float *g, float *dx, float dot, size_t n, bool store) {
+    for (size_t i = 0; store && i < n; i++) {
+        dx[i] = y[i] * (g[i] - dot);
+    }
+    for (size_t i = 0; !store && i < n; i++) {
+        dx[i] += y[i] * (g[i] - dot);
+    }
+}
+
+TARGET static void NAME(normalise)(const float *x, float *y, size_t n, const ox_moments *m, const float *scale,
+                                   const float *bias) {
+    const float mean = m->mean, lost = m->lost, inv_sd = m->inv_sd;
+    for (size_t i = 0; bias != NULL && i < n; i++) {
+        y[i] = (x[i] - mean - lost) * inv_sd * scale[i] + bias[i];
+    }
+    for (size_t i = 0; bias == NULL && i < n; i++) {
+        y[i] = (x[i] - mean - lost) * inv_sd * scale[i];
+    }
+}
+
+TARGET static void NAME(normalise_vjp)(const float *x, const float *g, const float *scale, float *dx, size_t n,
+                                       const double by[3], bool store) {
+    const double inv_sd = by[0], slope = by[1], shift = by[2];
+    for (size_t i = 0; store && i < n; i++) {
+        dx[i] = (float)((double)g[i] * (inv_sd * (double)scale[i]) + slope * (double)x[i] + shift);
+    }
+    for (size_t i = 0; !store && i < n; i++) {
+        dx[i] += (float)((double)g[i] * (inv_sd * (double)scale[i]) + slope * (double)x[i] + shift);
+    }
+}
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
@@ -113,9 +175,8 @@ TARGET INLINE float NAME(max)(const float *x, size_t n) {
     }
     best = NAME(select)(other > best, other, best);
     memcpy(lanes, &best, sizeof best);
-    for (; i < n; i++) {
-        float *lane = &lanes[i % LANES];
-        *lane = x[i] > *lane ? x[i] : *lane;
+    for (size_t j = 0; i < n; i++, j = (j + 1) % LANES) {
+        lanes[j] = x[i] > lanes[j] ? x[i] : lanes[j];
     }
     UNROLL for (size_t k = LANES / 2; k > 0; k /= 2) {
         UNROLL for (size_t j = 0; j < k; j++) {
@@ -135,8 +196,10 @@ TARGET INLINE VD NAME(wide)(const float *x) {
 TARGET INLINE double NAME(total)(const VD acc[HALVES], const double more[GROUP]) {
     double sums[GROUP];
     memcpy(sums, acc, sizeof sums);
-    UNROLL for (size_t j = 0; j < GROUP && more != NULL; j++) {
-        sums[j] += more[j];
+    if (more != NULL) {
+        UNROLL for (size_t j = 0; j < GROUP; j++) {
+            sums[j] += more[j];
+        }
     }
     UNROLL for (size_t k = GROUP / 2; k > 0; k /= 2) {
         UNROLL for (size_t j = 0; j < k; j++) {
@@ -229,7 +292,12 @@ static const ox_vmath NAME(functions) = {.exp = NAME(array_exp),
                                          .tanh = NAME(array_tanh),
                                          .erf = NAME(array_erf),
                                          .sigmoid = NAME(array_sigmoid),
+                                         .gelu = NAME(array_gelu),
+                                         .gelu_vjp = NAME(gelu_vjp),
                                          .softmax = NAME(softmax),
+                                         .softmax_vjp = NAME(softmax_vjp),
+                                         .normalise = NAME(normalise),
+                                         .normalise_vjp = NAME(normalise_vjp),
                                          .log_softmax = NAME(log_softmax),
                                          .sum = NAME(sum),
                                          .sum_squares = NAME(sum_squares),
