@@ -115,7 +115,8 @@ typedef struct assay_plugin {
     assay_status (*init)(const assay_host *host, assay_error *err);
     /* [main] Called once, last; all models are closed. */
     void (*deinit)(void);
-    /* [any] "assay.model/1" -> assay_model_api, "assay.environment/1" -> assay_environment; else NULL. */
+    /* [any] "assay.model/1" -> assay_model_api, "assay.environment/1" -> assay_environment,
+     * "assay.inspect/1" -> assay_inspect; else NULL. */
     const void *(*get_api)(const char *id);
 } assay_plugin;
 
@@ -242,6 +243,21 @@ typedef struct assay_vjp {
                         assay_tensor *gradients, uint32_t mode, assay_error *err);
 } assay_vjp;
 
+/* ---- "assay.vjp/2" ------------------------------------------------------------------------------ */
+
+/* assay.vjp/1 for several sets of cotangents at the same inputs, so that Jacobians and attacks with several losses pay
+ * for one forward pass. Optional; a model that has it has assay.vjp/1 as well. */
+#define ASSAY_VJP_2 "assay.vjp/2"
+typedef struct assay_vjp_sets {
+    uint32_t struct_size;
+    uint32_t modes; /* as in assay.vjp/1 */
+    /* [session] cotangents[k * n_outputs + o] and gradients[k * n_inputs + i] belong to set k of n_sets >= 1. Each
+     * gradient has the bits that assay.vjp/1 gives for its set alone; outputs as there. */
+    assay_status (*vjp)(assay_session *session, const assay_tensor *inputs, uint32_t n_inputs,
+                        const assay_tensor *cotangents, uint32_t n_outputs, uint32_t n_sets, assay_tensor *outputs,
+                        assay_tensor *gradients, uint32_t mode, assay_error *err);
+} assay_vjp_sets;
+
 /* ---- "assay.embed/1" ---------------------------------------------------------------------------- */
 
 #define ASSAY_EMBED_1 "assay.embed/1"
@@ -291,6 +307,74 @@ typedef struct assay_cost {
     assay_status (*cost)(const assay_model *model, assay_cost_info *info, assay_error *err); /* [any] */
 } assay_cost;
 
+/* ---- "assay.layers/1" --------------------------------------------------------------------------- */
+
+/* assay.cost/1 layer by layer, in the order of execution and as the model's file has it, before anything is fused. What
+ * is computed once from constants is no layer. A weight that several layers read counts at the first. So the sums over
+ * the layers are the numbers of assay.cost/1. */
+typedef struct assay_layer_info {
+    uint32_t struct_size;
+    uint32_t dtype;   /* of the first output */
+    const char *name; /* of the node */
+    const char *op;   /* operator: "Conv" */
+    uint32_t n_dims;
+    uint32_t reserved;
+    int64_t shape[ASSAY_MAX_DIMS]; /* of the first output, for one example */
+    uint64_t n_params;
+    uint64_t n_params_zero;
+    uint64_t n_macs;
+    uint64_t weight_bytes; /* as stored in the model     */
+    double weight_bits;    /* mean bits per weight, or 0 */
+} assay_layer_info;
+
+#define ASSAY_LAYERS_1 "assay.layers/1"
+typedef struct assay_layers {
+    uint32_t struct_size;
+    uint32_t reserved;
+    uint32_t (*n_layers)(const assay_model *model);                                                         /* [any] */
+    assay_status (*layer)(const assay_model *model, uint32_t i, assay_layer_info *layer, assay_error *err); /* [any] */
+} assay_layers;
+
+/* ---- "assay.memory/1" --------------------------------------------------------------------------- */
+
+typedef struct assay_memory_info {
+    uint32_t struct_size;
+    uint32_t step;          /* examples of one execution: a batch runs in so many steps of this size */
+    uint64_t forward_bytes; /* activations of one step of predict                                    */
+    uint64_t vjp_bytes;     /* activations and gradients of one step of vjp; 0 without vjp           */
+    const char *reason;     /* why examples run one by one, where it is the model's doing; else NULL */
+} assay_memory_info;
+
+#define ASSAY_MEMORY_1 "assay.memory/1"
+typedef struct assay_memory {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* [main] What calls with `batch` examples in a padded session of this tile need at their peak, besides weights and
+     * the caller's tensors. */
+    assay_status (*memory)(const assay_model *model, uint64_t batch, uint32_t tile, assay_memory_info *info,
+                           assay_error *err);
+} assay_memory;
+
+/* ---- "assay.inspect/1" -------------------------------------------------------------------------- */
+
+/* From assay_plugin.get_api: facts about a model file, also about one that open refuses. Optional.
+ * `fact` is called with one line of UTF-8 each; a key may come several times. Keys so far:
+ *   "format"       "ONNX, IR version 8"
+ *   "producer"     "pytorch 1.13.0"
+ *   "opset"        "ai.onnx 17"
+ *   "input", "output"  "x: float32 (batch, 1, 28, 28)", as the file declares them
+ *   "operator"     "Conv 5": how often the file has it
+ *   "unsupported"  "node \"x\": NonZero": each node that this plug-in cannot run */
+#define ASSAY_INSPECT_1 "assay.inspect/1"
+typedef struct assay_inspect {
+    uint32_t struct_size;
+    uint32_t reserved;
+    /* [main] args as for open; options are not looked at. */
+    assay_status (*inspect)(const assay_open_args *args,
+                            void (*fact)(void *context, const char *key, const char *value), void *context,
+                            assay_error *err);
+} assay_inspect;
+
 /* ---- "assay.text/1" ----------------------------------------------------------------------------- */
 
 #define ASSAY_TEXT_1 "assay.text/1"
@@ -331,11 +415,21 @@ ASSAY_PIN(assay_port, range_lo, 88);
 ASSAY_PIN(assay_io, port, 16);
 ASSAY_PIN(assay_predict, predict, 8);
 ASSAY_PIN(assay_vjp, vjp, 8);
+ASSAY_PIN(assay_vjp_sets, vjp, 8);
 ASSAY_PIN(assay_embed, embed, 32);
 ASSAY_PIN(assay_labels, column, 32);
 ASSAY_PIN(assay_cost_info, n_params, 8);
 ASSAY_PIN(assay_cost_info, peak_bytes, 48);
 ASSAY_PIN(assay_cost, cost, 8);
+ASSAY_PIN(assay_layer_info, name, 8);
+ASSAY_PIN(assay_layer_info, shape, 32);
+ASSAY_PIN(assay_layer_info, n_params, 96);
+ASSAY_PIN(assay_layer_info, weight_bits, 128);
+ASSAY_PIN(assay_layers, layer, 16);
+ASSAY_PIN(assay_memory_info, forward_bytes, 8);
+ASSAY_PIN(assay_memory_info, reason, 24);
+ASSAY_PIN(assay_memory, memory, 8);
+ASSAY_PIN(assay_inspect, inspect, 8);
 ASSAY_PIN(assay_text, predict_text, 8);
 #endif
 

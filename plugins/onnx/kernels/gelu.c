@@ -2,6 +2,7 @@
  * Gelu (opset 20): x Phi(x), or its approximation by tanh, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). The
  * plain loops work in double and are rounded once; the fast ones are float32 with vectorised erf, exp and tanh, off by
  * about one unit in the last place of x. */
+#include "kernels/epilogue.h"
 #include "kernels/map.h"
 #include "kernels/vmath.h"
 
@@ -61,12 +62,12 @@ static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     return by_tanh(n) ? ox_map_vjp(n, &none, approximate_slope, mode) : ox_map_vjp(n, &none, exact_slope, mode);
 }
 
-/* t = tanh of the polynomial, or erf(x / sqrt(2)): either way Gelu is 0.5 x (1 + t). */
-static void bent(const ox_vmath *v, bool tanhs, const float *x, float *t, size_t len) {
+/* t = tanh of the polynomial: the approximation is 0.5 x (1 + t). */
+static void bent(const ox_vmath *v, const float *x, float *t, size_t len) {
     for (size_t i = 0; i < len; i++) {
-        t[i] = tanhs ? (float)SCALE * (x[i] + (float)CUBIC * x[i] * x[i] * x[i]) : (float)ROOT_HALF * x[i];
+        t[i] = (float)SCALE * (x[i] + (float)CUBIC * x[i] * x[i] * x[i]);
     }
-    (tanhs ? v->tanh : v->erf)(t, t, len);
+    v->tanh(t, t, len);
 }
 
 static status forward(ox_node *n, error *err) {
@@ -74,12 +75,15 @@ static status forward(ox_node *n, error *err) {
         return forward_reference(n, err);
     }
     const ox_vmath *v = ox_vmath_of(ox_isa_best());
-    bool tanhs = by_tanh(n);
     const float *x = n->in[0]->data;
     float *y = n->out[0]->data, t[CHUNK];
+    if (!by_tanh(n)) {
+        v->gelu(x, y, n->out[0]->n);
+        return STATUS_OK;
+    }
     for (size_t c = 0; c < n->out[0]->n; c += CHUNK, x += CHUNK, y += CHUNK) {
         size_t len = n->out[0]->n - c < CHUNK ? n->out[0]->n - c : CHUNK;
-        bent(v, tanhs, x, t, len);
+        bent(v, x, t, len);
         for (size_t i = 0; i < len; i++) { /* -infinity times 0 is 0 here */
             y[i] = x[i] == -INFINITY ? 0 : 0.5F * x[i] * (1 + t[i]);
         }
@@ -87,22 +91,10 @@ static status forward(ox_node *n, error *err) {
     return STATUS_OK;
 }
 
-/* The slope of 0.5 x (1 + t), where t is given: d is the slope of t. */
-static void slopes(const ox_vmath *v, bool tanhs, const float *x, const float *t, float *d, size_t len) {
-    if (tanhs) {
-        for (size_t i = 0; i < len; i++) {
-            d[i] = (1 - t[i] * t[i]) * (float)SCALE * (1 + 3 * (float)CUBIC * x[i] * x[i]);
-        }
-    } else {
-        for (size_t i = 0; i < len; i++) {
-            d[i] = -0.5F * x[i] * x[i];
-        }
-        v->exp(d, d, len);
-        for (size_t i = 0; i < len; i++) {
-            d[i] *= 2 * (float)DENSITY;
-        }
-    }
-    for (size_t i = 0; i < len; i++) { /* far out d is 0, and x may be infinite */
+/* The slope of 0.5 x (1 + t). Far out that of t is 0, and x may be infinite. */
+static void slopes(const float *x, const float *t, float *d, size_t len) {
+    for (size_t i = 0; i < len; i++) {
+        d[i] = (1 - t[i] * t[i]) * (float)SCALE * (1 + 3 * (float)CUBIC * x[i] * x[i]);
         d[i] = 0.5F * (1 + t[i]) + (fabsf(x[i]) > 20 ? 0 : 0.5F * x[i] * d[i]);
     }
 }
@@ -110,16 +102,21 @@ static void slopes(const ox_vmath *v, bool tanhs, const float *x, const float *t
 static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     float *dx = ox_grad_in(n, 0);
     const float *g = ox_grad_out(n, 0), *x = n->in[0]->data;
-    if (n->in[0]->dtype != ASSAY_F32) {
+    if (n->in[0]->dtype != ASSAY_F32 || dx == NULL || g == NULL) {
+        ox_clear_fresh(n);
         return vjp_reference(n, mode, err);
     }
     const ox_vmath *v = ox_vmath_of(ox_isa_best());
-    bool tanhs = by_tanh(n);
     float t[CHUNK], d[CHUNK];
-    for (size_t c = 0; dx != NULL && g != NULL && c < n->out[0]->n; c += CHUNK) {
+    if (!by_tanh(n)) {
+        v->gelu_vjp(x, g, dx, n->out[0]->n, ox_is_fresh(n, 0));
+        return STATUS_OK;
+    }
+    ox_clear_fresh(n);
+    for (size_t c = 0; c < n->out[0]->n; c += CHUNK) {
         size_t len = n->out[0]->n - c < CHUNK ? n->out[0]->n - c : CHUNK;
-        bent(v, tanhs, x + c, t, len);
-        slopes(v, tanhs, x + c, t, d, len);
+        bent(v, x + c, t, len);
+        slopes(x + c, t, d, len);
         for (size_t i = 0; i < len; i++) {
             dx[c + i] += g[c + i] * d[i];
         }
@@ -130,7 +127,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 const ox_kernel ox_kernel_gelu = {.op = "Gelu",
                                   .min_opset = 20,
                                   .max_opset = 9999,
-                                  .flags = OX_KEEPS_BATCH,
+                                  .flags = OX_KEEPS_BATCH | OX_STORES_GRADIENT | OX_POINTWISE,
                                   .min_in = 1,
                                   .max_in = 1,
                                   .min_out = 1,

@@ -71,7 +71,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
-                                          .flags = OX_KEEPS_BATCH,                                                     \
+                                          .flags = OX_KEEPS_BATCH | OX_STORES_GRADIENT,                                                     \
                                           .min_in = 3,                                                                 \
                                           .max_in = 3,                                                                 \
                                           .min_out = 1,                                                                \

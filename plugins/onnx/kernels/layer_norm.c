@@ -109,7 +109,7 @@ static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
 const ox_kernel ox_kernel_layer_norm = {.op = "LayerNormalization",
                                         .min_opset = 17,
                                         .max_opset = 9999,
-                                        .flags = OX_KEEPS_BATCH,
+                                        .flags = OX_KEEPS_BATCH | OX_STORES_GRADIENT,
                                         .min_in = 2,
                                         .max_in = 3,
                                         .min_out = 1,

@@ -46,20 +46,14 @@ static void row_reference(const ox_node *n, const ox_normalise *g, size_t r, mom
 }
 
 /* x - mean in float first: it is exact or nearly so where it matters, for x near the mean. */
-static void row_fast(const ox_node *n, const ox_normalise *g, size_t r, moments m) {
+static void row_fast(const ox_node *n, const ox_normalise *g, size_t r, moments m, const ox_vmath *v) {
     size_t first = r % g->period * g->parts, at = r * g->parts * g->part;
     const float *x = ox_f32(n->in[0]) + at, *scale = ox_f32(n->in[1]) + first;
     const float *bias = ox_input(n, 2) == NULL ? NULL : ox_f32(n->in[2]) + first;
     float *y = (float *)n->out[0]->data + at, mean = (float)m.mean, inv_sd = (float)m.inv_sd;
     float lost = (float)(m.mean - (double)mean); /* what the float mean lacks */
-    if (g->part == 1 && bias != NULL) {
-        for (size_t p = 0; p < g->parts; p++) {
-            y[p] = (x[p] - mean - lost) * inv_sd * scale[p] + bias[p];
-        }
-    } else if (g->part == 1) {
-        for (size_t p = 0; p < g->parts; p++) {
-            y[p] = (x[p] - mean - lost) * inv_sd * scale[p];
-        }
+    if (g->part == 1) {
+        v->normalise(x, y, g->parts, &(ox_moments){mean, lost, inv_sd}, scale, bias);
     }
     for (size_t p = 0; p < g->parts && g->part != 1; p++, x += g->part, y += g->part) {
         float a = (float)(m.inv_sd * (double)scale[p]), b = bias != NULL ? bias[p] : 0;
@@ -76,7 +70,7 @@ void ox_normalise_forward(const ox_node *n, const ox_normalise *g, bool referenc
     for (size_t r = 0; r < g->rows; r++) {
         moments m = moments_of(n->in[0], r * len, len, g->epsilon, v);
         if (fast) {
-            row_fast(n, g, r, m);
+            row_fast(n, g, r, m, v);
         } else {
             row_reference(n, g, r, m);
         }
@@ -142,9 +136,10 @@ static sums row_sums_fast(const ox_node *n, const ox_normalise *g, size_t r, mom
 
 /* dx = inv_sd (h - a - z b) + c with z the normalised x, a and b the means of h and h z, and what comes through the
  * outputs mean (c = d/len) and inv_sd (-inv_sd^2 z d/len, which is b's form). */
-static void row_vjp(const ox_node *n, const ox_normalise *g, size_t r, moments m, const float *dy) {
+static void row_vjp(const ox_node *n, const ox_normalise *g, size_t r, moments m, const ox_vmath *v) {
+    const float *dy = ox_grad_out(n, 0);
     size_t len = g->parts * g->part, first = r % g->period * g->parts, at = r * len;
-    bool flat = n->in[0]->dtype == ASSAY_F32 && g->part == 1;
+    bool flat = v != NULL && g->part == 1;
     bool parameters = ox_grad_in(n, 1) != NULL || ox_grad_in(n, 2) != NULL;
     sums s = {0, 0};
     if (dy != NULL) {
@@ -167,17 +162,21 @@ static void row_vjp(const ox_node *n, const ox_normalise *g, size_t r, moments m
         }
     }
     if (flat && dy != NULL) {
-        const float *x = ox_f32(n->in[0]) + at, *scale = ox_f32(n->in[1]) + first, *d = dy + at;
-        for (size_t i = 0; i < len; i++) {
-            dx[at + i] += (float)((double)d[i] * (m.inv_sd * (double)scale[i]) + slope * (double)x[i] + shift);
-        }
+        const double by[3] = {m.inv_sd, slope, shift};
+        v->normalise_vjp(ox_f32(n->in[0]) + at, dy + at, ox_f32(n->in[1]) + first, dx + at, len, by, ox_is_fresh(n, 0));
     }
 }
 
 void ox_normalise_vjp(const ox_node *n, const ox_normalise *g, bool reference) {
     size_t len = g->parts * g->part;
     const ox_vmath *v = !reference && n->in[0]->dtype == ASSAY_F32 ? ox_vmath_of(ox_isa_best()) : NULL;
+    for (size_t i = 0; i < n->n_in && !reference; i++) {
+        bool stores = i == 0 && v != NULL && g->part == 1 && ox_grad_out(n, 0) != NULL; /* row by row */
+        if (ox_grad_in(n, i) != NULL && ox_is_fresh(n, i) && !stores) {
+            memset(n->grad_in[i], 0, n->in[i]->n * sizeof(float));
+        }
+    }
     for (size_t r = 0; r < g->rows; r++) {
-        row_vjp(n, g, r, moments_of(n->in[0], r * len, len, g->epsilon, v), ox_grad_out(n, 0));
+        row_vjp(n, g, r, moments_of(n->in[0], r * len, len, g->epsilon, v), v);
     }
 }

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "kernels/epilogue.h"
 #include "kernels/vmath.h"
 
 status ox_softmax_axis(const ox_node *n, ox_axis *a, error *err) {
@@ -88,15 +89,13 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
     if (g == NULL || dx == NULL || n->in[0]->dtype != ASSAY_F32 || a.inner != 1) {
+        ox_clear_fresh(n);
         return vjp_reference(n, mode, err);
     }
     const ox_vmath *v = ox_vmath_of(ox_isa_best());
     const float *y = n->out[0]->data;
     for (size_t r = 0; r < a.outer; r++, g += a.len, y += a.len, dx += a.len) {
-        float dot = (float)v->dot(g, y, a.len);
-        for (size_t k = 0; k < a.len; k++) {
-            dx[k] += y[k] * (g[k] - dot);
-        }
+        v->softmax_vjp(y, g, dx, (float)v->dot(g, y, a.len), a.len, ox_is_fresh(n, 0));
     }
     return STATUS_OK;
 }
@@ -105,7 +104,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     const ox_kernel ox_kernel_##symbol = {.op = "Softmax",                                                             \
                                           .min_opset = (first),                                                        \
                                           .max_opset = (last),                                                         \
-                                          .flags = OX_KEEPS_BATCH,                                                     \
+                                          .flags = OX_KEEPS_BATCH | OX_STORES_GRADIENT,                                \
                                           .min_in = 1,                                                                 \
                                           .max_in = 1,                                                                 \
                                           .min_out = 1,                                                                \

@@ -27,6 +27,8 @@ static const float log_erfc_terms[] = {-0.00035371718695387244F, -1.127040028572
 #define ROUND 0x1.8p23F   /* x + ROUND - ROUND is x rounded to an integer */
 #define EXP_MIN (-104.0F) /* exp is 0 below, and infinite above EXP_MAX */
 #define EXP_MAX 89.0F
+#define ROOT_HALF 0.70710678118654752440F /* sqrt(1 / 2) */
+#define DENSITY 0.39894228040143267794F   /* 1 / sqrt(2 pi) */
 #define GROUP 16u /* values that a sum takes at a time: the order of its additions on every CPU */
 
 #define INLINE static inline __attribute__((always_inline))

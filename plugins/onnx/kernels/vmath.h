@@ -11,11 +11,26 @@
 
 #include "kernels/sgemm.h"
 
+/* Of a row: the mean as a float and what that lacks, and 1 / sqrt(variance + epsilon). */
+typedef struct ox_moments {
+    float mean, lost, inv_sd;
+} ox_moments;
+
 typedef struct ox_vmath {
     void (*exp)(const float *x, float *y, size_t n);
     void (*tanh)(const float *x, float *y, size_t n);
     void (*erf)(const float *x, float *y, size_t n);
     void (*sigmoid)(const float *x, float *y, size_t n);
+    void (*gelu)(const float *x, float *y, size_t n);
+    /* dx = or += g times the slope of gelu at x. */
+    void (*gelu_vjp)(const float *x, const float *g, float *dx, size_t n, bool store);
+    /* One row: dx = or += y (g - dot). */
+    void (*softmax_vjp)(const float *y, const float *g, float *dx, float dot, size_t n, bool store);
+    /* One row: (x - mean) inv_sd scale + bias; bias may be NULL. */
+    void (*normalise)(const float *x, float *y, size_t n, const ox_moments *m, const float *scale, const float *bias);
+    /* dx = or += g (by[0] scale) + by[1] x + by[2] */
+    void (*normalise_vjp)(const float *x, const float *g, const float *scale, float *dx, size_t n, const double by[3],
+                          bool store);
     /* Each of the rows of len values that lie one after the other. */
     void (*softmax)(const float *x, float *y, size_t rows, size_t len);
     void (*log_softmax)(const float *x, float *y, size_t rows, size_t len);
