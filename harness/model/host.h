@@ -61,15 +61,28 @@ status model_bind_columns(model *m, const char *const *dataset_feature_names, si
  * and a flat side takes any shape of as many values. STATUS_USAGE naming both shapes if not. */
 status model_check_shape(const model *m, const int64_t *shape, size_t n_dims, error *err);
 
-bool model_has(const model *m, const char *capability); /* "assay.vjp/1" */
-const void *model_capability(const model *m, const char *capability);
-bool model_cost(const model *m, assay_cost_info *out); /* false without assay.cost/1 */
-
 typedef struct session_options {
     uint32_t tile;      /* 1, 8 or 32 */
     uint32_t n_threads; /* >= 1 */
     bool unpadded;
 } session_options;
+
+bool model_has(const model *m, const char *capability); /* "assay.vjp/1" */
+const void *model_capability(const model *m, const char *capability);
+bool model_cost(const model *m, assay_cost_info *out); /* false without assay.cost/1 */
+
+/* [main] assay.layers/1 behind the guards. *n is 0 without it; names are copied into `a`, STATUS_MODEL where one is
+ * missing or no text. */
+status model_layers(const model *m, arena *a, assay_layer_info **out, size_t *n, error *err);
+/* [main] assay.memory/1; STATUS_UNSUPPORTED without it. reason is copied into `a`. */
+status model_memory(const model *m, const session_options *o, uint64_t batch, arena *a, assay_memory_info *out,
+                    error *err);
+
+/* [main] assay.inspect/1: facts about a file that need not open. STATUS_UNSUPPORTED without it. */
+typedef struct model_fact {
+    const char *key, *value;
+} model_fact;
+status plugin_inspect(plugin *p, const char *path, arena *a, model_fact **out, size_t *n, error *err);
 
 /* [any] */
 status session_open(model *m, const session_options *o, session **out, error *err);
@@ -84,5 +97,11 @@ status session_predict(session *s, const float *x, size_t n, float *out, error *
 /* [session] cotangent: (n, n_outputs); gradient: (n, n_features); out may be NULL. mode: assay_vjp_mode. */
 status session_vjp(session *s, const float *x, size_t n, const float *cotangent, uint32_t mode, float *out,
                    float *gradient, error *err);
+
+/* [session] Several sets of cotangents at the same inputs, (n_sets, n, n_outputs), give as many gradients, (n_sets, n,
+ * n_features), with the bits of session_vjp for each: in one forward pass where the model has assay.vjp/2, else in
+ * n_sets. */
+status session_vjp_sets(session *s, const float *x, size_t n, const float *cotangents, size_t n_sets, uint32_t mode,
+                        float *out, float *gradients, error *err);
 
 #endif

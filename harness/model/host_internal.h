@@ -12,6 +12,8 @@
 #define HOST_ERROR_BYTES 1024u
 #define HOST_MAX_PORTS 32u
 #define HOST_MAX_NAMES 65536u /* labels or columns of one model */
+#define HOST_MAX_LAYERS (1u << 20)
+#define HOST_MAX_SETS 65536u /* of cotangents in one call */
 #define HOST_MAX_FEATURES (1u << 28)
 #define HOST_MAX_OUTPUTS (1u << 24)
 
@@ -43,6 +45,7 @@ struct model {
     assay_io io; /* copies of the tables; members beyond struct_size are NULL */
     assay_predict predict;
     assay_vjp vjp;
+    assay_vjp_sets vjp_sets;
     uint32_t n_in, n_out;
     host_port in[HOST_MAX_PORTS];
     host_port out[HOST_MAX_PORTS];

@@ -31,9 +31,13 @@ size_t host_table_min(const char *id) {
         {ASSAY_IO_1, offsetof(assay_io, port) + sizeof(void *)},
         {ASSAY_PREDICT_1, offsetof(assay_predict, predict) + sizeof(void *)},
         {ASSAY_VJP_1, offsetof(assay_vjp, vjp) + sizeof(void *)},
+        {ASSAY_VJP_2, offsetof(assay_vjp_sets, vjp) + sizeof(void *)},
         {ASSAY_EMBED_1, offsetof(assay_embed, embed) + sizeof(void *)},
         {ASSAY_LABELS_1, offsetof(assay_labels, column) + sizeof(void *)},
         {ASSAY_COST_1, offsetof(assay_cost, cost) + sizeof(void *)},
+        {ASSAY_LAYERS_1, offsetof(assay_layers, layer) + sizeof(void *)},
+        {ASSAY_MEMORY_1, offsetof(assay_memory, memory) + sizeof(void *)},
+        {ASSAY_INSPECT_1, offsetof(assay_inspect, inspect) + sizeof(void *)},
         {ASSAY_TEXT_1, offsetof(assay_text, predict_text) + sizeof(void *)},
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
@@ -210,6 +214,12 @@ static status read_tables(model *m, error *err) {
     if (vjp != NULL &&
         (!host_copy_table(vjp, &m->vjp, sizeof m->vjp, host_table_min(ASSAY_VJP_1)) || m->vjp.vjp == NULL)) {
         return error_set(err, STATUS_MODEL, "plug-in \"%s\": %s is incomplete", name, ASSAY_VJP_1);
+    }
+    const void *sets = ask(m, ASSAY_VJP_2);
+    if (sets != NULL && (!host_copy_table(sets, &m->vjp_sets, sizeof m->vjp_sets, host_table_min(ASSAY_VJP_2)) ||
+                         m->vjp_sets.vjp == NULL || m->vjp.vjp == NULL)) {
+        return error_set(err, STATUS_MODEL, "plug-in \"%s\": %s is incomplete or without %s", name, ASSAY_VJP_2,
+                         ASSAY_VJP_1);
     }
     return STATUS_OK;
 }

@@ -251,3 +251,128 @@ status session_vjp(session *s, const float *x, size_t n, const float *cotangent,
     scatter(m, (const float *)(const void *)s->gradient.data, n, gradient);
     return STATUS_OK;
 }
+
+/* ---- several sets of cotangents ----------------------------------------------------------------- */
+
+/* Of n_sets calls in one. Each set begins at a multiple of 64 bytes; between them lies poison. */
+typedef struct sets_call {
+    call c;
+    size_t n, n_sets, n_cotangent, n_gradient; /* values of one set */
+    size_t cotangent_stride, gradient_stride;
+    assay_tensor *cotangents,
+        *gradients; /* (n_sets, n_out) and n_sets; as they were before the call in the rear half */
+} sets_call;
+
+static size_t padded(size_t n) {
+    size_t floats = MEM_ALIGN / sizeof(float);
+    return (n + floats - 1) / floats * floats;
+}
+
+static float *floats_of(const guard_buffer *b) {
+    return (float *)(void *)b->data;
+}
+
+static status prepare_sets(session *s, const float *x, const float *cotangents, bool want_out, sets_call *k,
+                           error *err) {
+    const model *m = s->model;
+    size_t n = k->n;
+    TRY(prepare(s, x, n, want_out, &k->c, err));
+    k->n_cotangent = n * m->facts.n_outputs; /* no overflow: prepare */
+    k->n_gradient = n * m->facts.n_model_features;
+    k->cotangent_stride = padded(k->n_cotangent);
+    k->gradient_stride = padded(k->n_gradient);
+    TRY(reserve(&s->cotangent, k->n_sets, k->cotangent_stride, "sets of cotangents", err));
+    TRY(reserve(&s->gradient, k->n_sets, k->gradient_stride, "sets of gradients", err));
+    guard_buffer_poison(&s->cotangent);
+    guard_buffer_poison(&s->gradient);
+    k->cotangents = mem_zalloc(2 * k->n_sets * m->n_out * sizeof *k->cotangents);
+    k->gradients = mem_zalloc(2 * k->n_sets * sizeof *k->gradients);
+    for (size_t j = 0; j < k->n_sets; j++) {
+        float *u = floats_of(&s->cotangent) + j * k->cotangent_stride;
+        memcpy(u, cotangents + j * k->n_cotangent, k->n_cotangent * sizeof *u);
+        for (uint32_t i = 0; i < m->n_out; i++) {
+            k->cotangents[j * m->n_out + i] = host_tensor(&m->out[i], n, i == m->i_out ? u : NULL);
+        }
+        k->gradients[j] = host_tensor(&m->in[0], n, floats_of(&s->gradient) + j * k->gradient_stride);
+    }
+    memcpy(k->cotangents + k->n_sets * m->n_out, k->cotangents, k->n_sets * m->n_out * sizeof *k->cotangents);
+    memcpy(k->gradients + k->n_sets, k->gradients, k->n_sets * sizeof *k->gradients);
+    return STATUS_OK;
+}
+
+static status check_sets(session *s, const float *cotangents, const sets_call *k, const call *before, const char *what,
+                         error *err) {
+    const model *m = s->model;
+    size_t n_tensors = k->n_sets * m->n_out;
+    if (memcmp(before->in, k->c.in, sizeof k->c.in) != 0 ||
+        memcmp(before->out, k->c.out, m->n_out * sizeof k->c.out[0]) != 0 ||
+        memcmp(k->cotangents, k->cotangents + n_tensors, n_tensors * sizeof *k->cotangents) != 0 ||
+        memcmp(k->gradients, k->gradients + k->n_sets, k->n_sets * sizeof *k->gradients) != 0) {
+        return breach(s, SESSION_STRUCT, what, "changed a tensor struct", err);
+    }
+    for (size_t j = 0; j < k->n_sets; j++) {
+        const float *u = floats_of(&s->cotangent) + j * k->cotangent_stride;
+        const float *g = floats_of(&s->gradient) + j * k->gradient_stride;
+        size_t between = k->gradient_stride - k->n_gradient;
+        if (memcmp(cotangents + j * k->n_cotangent, u, k->n_cotangent * sizeof *u) != 0) {
+            return breach(s, SESSION_MUTATED, what, "changed its cotangent", err);
+        }
+        if (guard_count_poison(g + k->n_gradient, between) != between) {
+            return breach(s, SESSION_OVERRUN, what, "wrote between its gradients", err);
+        }
+    }
+    return STATUS_OK;
+}
+
+static status call_sets(session *s, const float *x, const float *cotangents, uint32_t mode, float *out, sets_call *k,
+                        error *err) {
+    static const char what[] = "vjp of several sets";
+    const model *m = s->model;
+    TRY(prepare_sets(s, x, cotangents, out != NULL, k, err));
+    call before = k->c;
+    guard_state g;
+    host_error e;
+    host_error_init(&e);
+    guard_enter(&g);
+    assay_status rc = m->vjp_sets.vjp(s->raw, k->c.in, m->n_in, k->cotangents, m->n_out, (uint32_t)k->n_sets,
+                                      out != NULL ? k->c.out : NULL, k->gradients, mode, &e.e);
+    host_note(m->plugin, guard_leave(&g), what);
+    TRY(check_buffers(s, x, k->n, what, err));
+    TRY(host_status(m->plugin, rc, &e, what, STATUS_MODEL, err));
+    return check_sets(s, cotangents, k, &before, what, err);
+}
+
+static status one_by_one(session *s, const float *x, size_t n, const float *cotangents, size_t n_sets, uint32_t mode,
+                         float *out, float *gradients, error *err) {
+    const model_facts *f = &s->model->facts;
+    for (size_t j = 0; j < n_sets; j++) {
+        TRY(session_vjp(s, x, n, cotangents + j * n * f->n_outputs, mode, j == 0 ? out : NULL,
+                        gradients + j * n * f->n_features, err));
+    }
+    return STATUS_OK;
+}
+
+status session_vjp_sets(session *s, const float *x, size_t n, const float *cotangents, size_t n_sets, uint32_t mode,
+                        float *out, float *gradients, error *err) {
+    const model *m = s->model;
+    if (n_sets < 1 || n_sets > HOST_MAX_SETS) {
+        return error_set(err, STATUS_USAGE, "%zu sets of cotangents; 1 to %u are possible", n_sets, HOST_MAX_SETS);
+    }
+    if (n_sets == 1 || n == 0 || m->vjp_sets.vjp == NULL || mode >= 32 || (m->vjp_sets.modes & (1u << mode)) == 0) {
+        return one_by_one(s, x, n, cotangents, n_sets, mode, out, gradients, err);
+    }
+    sets_call *k = mem_zalloc(sizeof *k);
+    k->n = n;
+    k->n_sets = n_sets;
+    status st = call_sets(s, x, cotangents, mode, out, k, err);
+    for (size_t j = 0; j < n_sets && st == STATUS_OK; j++) {
+        scatter(m, floats_of(&s->gradient) + j * k->gradient_stride, n, gradients + j * n * m->facts.n_features);
+    }
+    if (st == STATUS_OK && out != NULL) {
+        memcpy(out, s->out.data, n * m->facts.n_outputs * sizeof *out);
+    }
+    mem_free(k->cotangents);
+    mem_free(k->gradients);
+    mem_free(k);
+    return st;
+}

@@ -24,6 +24,8 @@
     X("stdout", CHECK_NOTHING, check_stdout, "nothing is printed to stdout")                                           \
     X("labels", CHECK_MODEL, check_labels, "assay.labels/1 agrees with the ports")                                     \
     X("cost", CHECK_MODEL, check_cost, "assay.cost/1 makes sense")                                                     \
+    X("layers", CHECK_MODEL, check_layers, "assay.layers/1 adds up to assay.cost/1")                                   \
+    X("memory", CHECK_MODEL, check_memory, "assay.memory/1 makes sense")                                               \
     X("embed", CHECK_MODEL, check_embed, "assay.embed/1: layers exist, unknown layers are refused")                    \
     X("predicts", CHECK_MODEL, check_predicts, "inputs in range give finite outputs, written in full")                 \
     X("output-bounds", CHECK_MODEL, check_output_bounds, "nothing is written outside the outputs")                     \
@@ -38,6 +40,7 @@
     X("vjp", CHECK_MODEL, check_vjp_differences, "the vjp agrees with central differences")                            \
     X("vjp-linear", CHECK_MODEL, check_vjp_linear, "the vjp is linear in the cotangent")                               \
     X("vjp-modes", CHECK_MODEL, check_vjp_modes, "every declared mode runs, undeclared modes are refused")             \
+    X("vjp-sets", CHECK_MODEL, check_vjp_sets, "assay.vjp/2 gives the bits of assay.vjp/1, set by set")                \
     X("bad-calls", CHECK_MODEL, check_bad_calls, "wrong tensors are errors, not crashes")                              \
     X("bad-open", CHECK_MODEL, check_bad_open, "wrong open and session arguments are errors, not crashes")             \
     X("unknown-option", CHECK_PLUGIN, check_unknown_option, "an unknown option is an error")                           \

@@ -48,13 +48,13 @@ double check_gap(const float *a, const float *b, size_t n);
 #define CHECK_GAP 1e-4 /* float32 sums in another order */
 
 /* validate_load.c */
-check_fn check_loads, check_entry, check_unknown_id, check_opens, check_ports, check_labels, check_cost, check_embed,
-    check_fp_load, check_fp_open, check_fp_call, check_locale, check_signals, check_stdout;
+check_fn check_loads, check_entry, check_unknown_id, check_opens, check_ports, check_labels, check_cost, check_layers,
+    check_memory, check_embed, check_fp_load, check_fp_open, check_fp_call, check_locale, check_signals, check_stdout;
 /* validate_predict.c */
 check_fn check_predicts, check_output_bounds, check_input_kept, check_deterministic, check_batch_invariant,
     check_sessions, check_threads, check_unpadded;
 /* validate_vjp.c */
-check_fn check_vjp_differences, check_vjp_linear, check_vjp_modes;
+check_fn check_vjp_differences, check_vjp_linear, check_vjp_modes, check_vjp_sets;
 /* validate_abuse.c */
 check_fn check_bad_calls, check_bad_open, check_unknown_option, check_missing_file, check_truncated_file, check_leaks;
 

@@ -199,6 +199,82 @@ validate_outcome check_cost(check *c) {
     return VALIDATE_PASS;
 }
 
+static uint64_t add_saturated(uint64_t a, uint64_t b) {
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static assay_cost_info sum_layers(const assay_layer_info *l, size_t n) {
+    assay_cost_info sum = {0};
+    for (size_t i = 0; i < n; i++) {
+        sum.n_params = add_saturated(sum.n_params, l[i].n_params);
+        sum.n_params_zero = add_saturated(sum.n_params_zero, l[i].n_params_zero);
+        sum.n_macs = add_saturated(sum.n_macs, l[i].n_macs);
+        sum.weight_bytes = add_saturated(sum.weight_bytes, l[i].weight_bytes);
+    }
+    return sum;
+}
+
+validate_outcome check_layers(check *c) {
+    error err = {0};
+    assay_layer_info *l[2] = {NULL, NULL};
+    size_t n[2] = {0, 0};
+    assay_layers t;
+    assay_cost_info cost = {0};
+    const void *table = model_capability(c->m, ASSAY_LAYERS_1);
+    if (table == NULL || !host_copy_table(table, &t, sizeof t, host_table_min(ASSAY_LAYERS_1))) {
+        return check_skip(c, "the model lacks %s", ASSAY_LAYERS_1);
+    }
+    for (int i = 0; i < 2; i++) {
+        if (model_layers(c->m, &c->a, &l[i], &n[i], &err) != STATUS_OK) {
+            return check_fail(c, "%s", err.text);
+        }
+    }
+    assay_layer_info none = {.struct_size = sizeof none};
+    if (t.layer(c->m->raw, (uint32_t)n[0], &none, NULL) == ASSAY_OK) {
+        return check_fail(c, "a layer past the end is not refused");
+    }
+    assay_cost_info sum = sum_layers(l[0], n[0]), again = sum_layers(l[1], n[1]);
+    if (n[0] != n[1] || memcmp(&sum, &again, sizeof sum) != 0) {
+        return check_fail(c, "other numbers the second time");
+    }
+    if (!model_cost(c->m, &cost)) {
+        return check_fail(c, "the model lacks %s", ASSAY_COST_1);
+    }
+    if (sum.n_params != cost.n_params || sum.n_params_zero != cost.n_params_zero || sum.n_macs != cost.n_macs ||
+        sum.weight_bytes != cost.weight_bytes) {
+        return check_fail(c,
+                          "the layers have %llu parameters (%llu zero) in %llu bytes and %llu MACs, which is not what "
+                          "%s says",
+                          (unsigned long long)sum.n_params, (unsigned long long)sum.n_params_zero,
+                          (unsigned long long)sum.weight_bytes, (unsigned long long)sum.n_macs, ASSAY_COST_1);
+    }
+    check_note(c, "%zu layers", n[0]);
+    return VALIDATE_PASS;
+}
+
+validate_outcome check_memory(check *c) {
+    error err = {0};
+    assay_memory_info one = {0}, many = {0};
+    const session_options o = {.tile = 8, .n_threads = 1}, unpadded = {.tile = 8, .n_threads = 1, .unpadded = true};
+    if (!model_has(c->m, ASSAY_MEMORY_1)) {
+        return check_skip(c, "the model lacks %s", ASSAY_MEMORY_1);
+    }
+    if (model_memory(c->m, &o, 8, &c->a, &one, &err) != STATUS_OK ||
+        model_memory(c->m, &unpadded, 3, &c->a, &many, &err) != STATUS_OK) {
+        return check_fail(c, "%s", err.text);
+    }
+    if (one.step < 1 || one.step > o.tile || (many.step != 3 && many.step != 1)) {
+        return check_fail(c, "steps of %u examples in a session of tile 8, of %u for an unpadded batch of 3", one.step,
+                          many.step);
+    }
+    if (check_can_vjp(c) && one.vjp_bytes < one.forward_bytes) {
+        return check_fail(c, "vjp needs less than predict");
+    }
+    check_note(c, "%u examples at once: %llu bytes, with gradients %llu", one.step,
+               (unsigned long long)one.forward_bytes, (unsigned long long)one.vjp_bytes);
+    return VALIDATE_PASS;
+}
+
 validate_outcome check_embed(check *c) {
     const void *table = model_capability(c->m, ASSAY_EMBED_1);
     assay_embed t;

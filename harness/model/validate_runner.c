@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Runs the checks, each in a child process with a deadline and a memory limit. The child sends one byte (P, F, S or E)
  * and its report over a pipe; a child that ends without having sent it has failed. */
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/cpu.h"
 #include "base/io.h"
 #include "base/proc.h"
+#include "model/child.h"
 #include "model/validate_internal.h"
 
 #define REPORT_BYTES 4096u
-#define TICK_MS 20
 #define DEFAULT_TIMEOUT_S 60.0
 #define DEFAULT_RSS (INT64_C(4) << 30)
 
@@ -37,15 +31,7 @@ int validate_child(int argc, char **argv) {
     }
     arena a = {0};
     size_t n = (size_t)argc - 3;
-    assay_option *options = arena_alloc(&a, n * sizeof *options);
-    for (size_t i = 0; i < n; i++) {
-        char *key = arena_strdup(&a, argv[3 + i]);
-        char *eq = strchr(key, '=');
-        options[i] = (assay_option){key, eq == NULL ? "" : eq + 1};
-        if (eq != NULL) {
-            *eq = '\0';
-        }
-    }
+    assay_option *options = child_options(argv + 3, n, &a);
     char text[1 + REPORT_BYTES];
     status s = validate_run_test(argv[0], argv[1], argv[2][0] == '\0' ? NULL : argv[2], options, n, text + 1,
                                  REPORT_BYTES, &err);
@@ -60,33 +46,9 @@ int validate_child(int argc, char **argv) {
 
 /* ---- the parent --------------------------------------------------------------------------------- */
 
-typedef struct child {
-    pid_t pid;
-    int fd;
-    int wait_status;
-    size_t n;
-    char text[1 + REPORT_BYTES + 1];
-    const char *killed; /* why, or NULL */
-} child;
-
-/* A close-on-exec pipe whose ends are not where the child expects its channel. */
-static status make_pipe(int fds[2], error *err) {
-    int raw[2];
-    if (pipe2(raw, O_CLOEXEC) != 0) {
-        return error_set(err, STATUS_IO, "pipe: %s", strerror(errno));
-    }
-    for (int i = 0; i < 2; i++) {
-        fds[i] = fcntl(raw[i], F_DUPFD_CLOEXEC, PROC_CHANNEL_FD + 7);
-        (void)close(raw[i]);
-    }
-    return fds[0] >= 0 && fds[1] >= 0 ? STATUS_OK : error_set(err, STATUS_IO, "pipe: %s", strerror(errno));
-}
-
-static status start(const validate_spec *spec, const char *name, child *ch, error *err) {
-    arena a = {0};
-    int fds[2] = {-1, -1};
-    TRY(make_pipe(fds, err));
-    const char **argv = arena_alloc(&a, (spec->n_options + 6) * sizeof *argv);
+/* The one child of a check; its text is a byte (P, F, S or E) and a report. */
+static status start_and_watch(const validate_spec *spec, const char *name, arena *a, child_result *ch, error *err) {
+    const char **argv = arena_alloc(a, (spec->n_options + 6) * sizeof *argv);
     size_t n = 0;
     argv[n++] = "assay";
     argv[n++] = VALIDATE_VERB;
@@ -94,69 +56,18 @@ static status start(const validate_spec *spec, const char *name, child *ch, erro
     argv[n++] = spec->plugin;
     argv[n++] = spec->model == NULL ? "" : spec->model;
     for (size_t i = 0; i < spec->n_options; i++) {
-        argv[n++] = arena_printf(&a, "%s=%s", spec->options[i].key, spec->options[i].value);
+        argv[n++] = arena_printf(a, "%s=%s", spec->options[i].key, spec->options[i].value);
     }
-    cpu_isa isa = CPU_BASELINE;
-    const char *env[CPU_ENV_MAX];
-    status s = cpu_choose(spec->max_isa, &isa, err);
-    if (s == STATUS_OK) {
-        proc_spec p = {.exe = spec->exe, .argv = argv, .env = env, .channel = fds[1], .out = -1};
-        p.n_env = cpu_worker_env(isa, env);
-        s = proc_spawn(&p, &ch->pid, err);
-    }
-    (void)close(fds[1]);
-    ch->fd = fds[0];
-    if (s != STATUS_OK) {
-        (void)close(fds[0]);
-    }
-    arena_free(&a);
-    return s;
+    child_spec c = {.exe = spec->exe,
+                    .argv = argv,
+                    .timeout_s = spec->timeout_s > 0 ? spec->timeout_s : DEFAULT_TIMEOUT_S,
+                    .rss_limit = spec->rss_limit > 0 ? spec->rss_limit : DEFAULT_RSS,
+                    .max_isa = spec->max_isa,
+                    .max_bytes = 1 + REPORT_BYTES};
+    return child_run(&c, a, ch, err);
 }
 
-/* Takes what is there. False at the end of the stream. */
-static bool drain(child *ch, int timeout_ms) {
-    struct pollfd pfd = {.fd = ch->fd, .events = POLLIN};
-    if (poll(&pfd, 1, timeout_ms) <= 0) {
-        return true;
-    }
-    char rest[256];
-    size_t room = sizeof ch->text - 1 - ch->n;
-    ssize_t n = room > 0 ? read(ch->fd, ch->text + ch->n, room) : read(ch->fd, rest, sizeof rest);
-    if (n > 0 && room > 0) {
-        ch->n += (size_t)n;
-    }
-    return n > 0 || (n < 0 && errno == EINTR);
-}
-
-static void watch(const validate_spec *spec, child *ch) {
-    int64_t limit_ns = (int64_t)((spec->timeout_s > 0 ? spec->timeout_s : DEFAULT_TIMEOUT_S) * 1e9);
-    int64_t rss = spec->rss_limit > 0 ? spec->rss_limit : DEFAULT_RSS;
-    int64_t end = clock_ns() + limit_ns;
-    bool open = true;
-    while (waitpid(ch->pid, &ch->wait_status, WNOHANG) != ch->pid) {
-        if (open) {
-            open = drain(ch, TICK_MS);
-        } else {
-            (void)poll(NULL, 0, 1); /* its end of the pipe is closed, it is about to be gone */
-        }
-        if (ch->killed == NULL && clock_ns() > end) {
-            ch->killed = "timed out";
-        } else if (ch->killed == NULL && proc_rss_bytes(ch->pid) > rss) {
-            ch->killed = "took more memory than the limit";
-        } else {
-            continue;
-        }
-        (void)kill(ch->pid, SIGKILL);
-    }
-    while (open && ch->n < sizeof ch->text - 1) { /* what it had sent before it ended; never wait for grandchildren */
-        size_t before = ch->n;
-        open = drain(ch, 0);
-        open = open && ch->n > before;
-    }
-    (void)close(ch->fd);
-}
-
-static void judge(const child *ch, arena *a, validate_result *r) {
+static void judge(const child_result *ch, arena *a, validate_result *r) {
     int ws = ch->wait_status;
     bool clean = WIFEXITED(ws) && WEXITSTATUS(ws) == 0;
     char kind = ch->n > 0 ? ch->text[0] : '\0';
@@ -181,10 +92,9 @@ static void judge(const child *ch, arena *a, validate_result *r) {
 }
 
 static status run_one(const validate_spec *spec, arena *a, validate_result *r, error *err) {
-    child ch = {.fd = -1};
+    child_result ch;
     int64_t t0 = clock_ns();
-    TRY(start(spec, r->name, &ch, err));
-    watch(spec, &ch);
+    TRY(start_and_watch(spec, r->name, a, &ch, err));
     judge(&ch, a, r);
     r->seconds = (double)(clock_ns() - t0) / 1e9;
     return STATUS_OK;

@@ -295,3 +295,48 @@ validate_outcome check_vjp_modes(check *c) {
     session_close(s);
     return o;
 }
+
+/* Random cotangents, zeros and random ones again: nothing of one set may be left for the next. */
+static validate_outcome run_sets(check *c, session *s) {
+    enum { N_SETS = 4 };
+    error err = {0};
+    trial t = make_trial(c);
+    size_t n_u = N * t.n_out, n_g = N * t.n_in;
+    float *u = check_floats(c, N_SETS, n_u);
+    float *g = check_floats(c, N_SETS, n_g);
+    for (uint64_t k = 0; k < N_SETS; k++) {
+        if (k != 1) {
+            check_normals(n_u, k, 23, u + k * n_u);
+        }
+    }
+    for (uint32_t mode = 0; mode <= ASSAY_VJP_STRAIGHT_THROUGH; mode++) {
+        if ((c->m->vjp_sets.modes & (1u << mode)) == 0) {
+            continue;
+        }
+        if (session_vjp_sets(s, t.x, N, u, N_SETS, mode, t.zp, g, &err) != STATUS_OK) {
+            return check_fail(c, "mode %u: %s", mode, err.text);
+        }
+        for (size_t k = 0; k < N_SETS; k++) {
+            if (session_vjp(s, t.x, N, u + k * n_u, mode, t.zm, t.g, &err) != STATUS_OK) {
+                return check_fail(c, "mode %u: %s", mode, err.text);
+            }
+            if (check_differs(t.g, g + k * n_g, N, t.n_in) < N || check_differs(t.zp, t.zm, N, t.n_out) < N) {
+                return check_fail(c, "mode %u: set %zu has other bits than a call of its own", mode, k);
+            }
+        }
+    }
+    return VALIDATE_PASS;
+}
+
+validate_outcome check_vjp_sets(check *c) {
+    if (c->m->vjp_sets.vjp == NULL) {
+        return check_skip(c, "the model lacks %s", ASSAY_VJP_2);
+    }
+    if ((c->m->vjp_sets.modes & ~c->m->vjp.modes) != 0) {
+        return check_fail(c, "it declares modes that %s lacks", ASSAY_VJP_1);
+    }
+    session *s = check_session(c, 8);
+    validate_outcome o = s == NULL ? VALIDATE_FAIL : run_sets(c, s);
+    session_close(s);
+    return o;
+}

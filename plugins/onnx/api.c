@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "input.h"
+#include "inspect.h"
 #include "session.h"
 
 static const assay_host *the_host; /* from init to deinit; used for logging only */
@@ -130,42 +131,63 @@ static assay_status predict(assay_session *s, const assay_tensor *inputs, uint32
     return give(st, &e, err);
 }
 
-static status check_vjp(const assay_session *s, const assay_tensor *inputs, const assay_tensor *gradients,
-                        uint32_t mode, int64_t batch, error *err) {
-    if (inputs == NULL || gradients == NULL) {
-        return error_set(err, STATUS_USAGE, "gradients is NULL");
-    }
-    if (!ox_input_has_gradient(s->model->graph.input_dtype)) {
-        return error_set(err, STATUS_UNSUPPORTED, "the model's input is not of a floating-point type");
-    }
-    if (mode > ASSAY_VJP_STRAIGHT_THROUGH) {
-        return error_set(err, STATUS_USAGE, "mode %u is unknown", mode);
-    }
+/* The tensors of set k; cotangents and gradients are checked against the input's batch. */
+static status take_set(const assay_session *s, const assay_tensor *cotangents, uint32_t n_outputs,
+                       const assay_tensor *gradient, int64_t batch, ox_vjp_set *set, error *err) {
+    float *data[2] = {NULL, NULL};
     const ox_preprocess *pre = &s->model->pre;
-    return check_tensor(gradients, &(expected){"the gradient", pre->n_dims, pre->shape}, &batch, err);
+    TRY(check_tensor(gradient, &(expected){"the gradient", pre->n_dims, pre->shape}, &batch, err));
+    TRY(check_outputs(s, cotangents, n_outputs, "cotangent", batch, data, err));
+    *set = (ox_vjp_set){{data[0], data[1]}, gradient->data};
+    return STATUS_OK;
+}
+
+typedef struct vjp_call {
+    const assay_tensor *inputs, *cotangents;
+    assay_tensor *outputs, *gradients;
+    uint32_t n_inputs, n_outputs, n_sets, mode;
+} vjp_call;
+
+static status run_vjp(assay_session *s, const vjp_call *c, error *err) {
+    int64_t batch = 0;
+    float *out[2] = {NULL, NULL};
+    TRY(check_input(s, c->inputs, c->n_inputs, &batch, err));
+    if (c->gradients == NULL || c->cotangents == NULL || c->n_sets < 1 || c->n_outputs != s->model->n_ports) {
+        return error_set(err, STATUS_USAGE, "gradients or cotangents is NULL, no sets, or not %u outputs",
+                         s->model->n_ports);
+    }
+    if (c->mode > ASSAY_VJP_STRAIGHT_THROUGH) {
+        return error_set(err, STATUS_USAGE, "mode %u is unknown", c->mode);
+    }
+    if (c->outputs != NULL) {
+        TRY(check_outputs(s, c->outputs, c->n_outputs, "output", batch, out, err));
+    }
+    ox_vjp_set *sets = mem_try(c->n_sets, sizeof *sets, "sets of cotangents", err);
+    status st = sets == NULL ? STATUS_MEMORY : STATUS_OK;
+    for (size_t k = 0; k < c->n_sets && st == STATUS_OK; k++) {
+        st = take_set(s, c->cotangents + k * c->n_outputs, c->n_outputs, &c->gradients[k], batch, &sets[k], err);
+    }
+    if (st == STATUS_OK) {
+        st = ox_session_vjp_sets(s, c->inputs->data, (size_t)batch, sets, c->n_sets, out, (assay_vjp_mode)c->mode, err);
+    }
+    mem_free(sets);
+    return st;
 }
 
 static assay_status vjp(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, const assay_tensor *cotangents,
                         uint32_t n_outputs, assay_tensor *outputs, assay_tensor *gradients, uint32_t mode,
                         assay_error *err) {
     error e = {0};
-    int64_t batch = 0;
-    float *out[2] = {NULL, NULL}, *cotangent[2] = {NULL, NULL};
-    status st = check_input(s, inputs, n_inputs, &batch, &e);
-    if (st == STATUS_OK) {
-        st = check_vjp(s, inputs, gradients, mode, batch, &e);
-    }
-    if (st == STATUS_OK) {
-        st = check_outputs(s, cotangents, n_outputs, "cotangent", batch, cotangent, &e);
-    }
-    if (st == STATUS_OK && outputs != NULL) {
-        st = check_outputs(s, outputs, n_outputs, "output", batch, out, &e);
-    }
-    if (st == STATUS_OK) {
-        const float *c[2] = {cotangent[0], cotangent[1]};
-        st = ox_session_vjp(s, inputs->data, (size_t)batch, c, out, gradients->data, (assay_vjp_mode)mode, &e);
-    }
-    return give(st, &e, err);
+    vjp_call c = {inputs, cotangents, outputs, gradients, n_inputs, n_outputs, 1, mode};
+    return give(run_vjp(s, &c, &e), &e, err);
+}
+
+static assay_status vjp_sets(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs,
+                             const assay_tensor *cotangents, uint32_t n_outputs, uint32_t n_sets, assay_tensor *outputs,
+                             assay_tensor *gradients, uint32_t mode, assay_error *err) {
+    error e = {0};
+    vjp_call c = {inputs, cotangents, outputs, gradients, n_inputs, n_outputs, n_sets, mode};
+    return give(run_vjp(s, &c, &e), &e, err);
 }
 
 static uint32_t n_layers(const assay_model *m) {
@@ -270,6 +292,28 @@ static assay_status cost(const assay_model *m, assay_cost_info *info, assay_erro
     return ASSAY_OK;
 }
 
+static uint32_t n_costs(const assay_model *m) {
+    return m == NULL ? 0 : (uint32_t)m->n_costs;
+}
+
+static assay_status layer_cost(const assay_model *m, uint32_t i, assay_layer_info *info, assay_error *err) {
+    if (m == NULL || info == NULL || info->struct_size < sizeof(uint32_t) || i >= m->n_costs) {
+        return refuse(err, "model or layer is NULL, struct_size is too small, or there is no such layer");
+    }
+    copy_out(info, &m->costs[i], sizeof m->costs[i]);
+    return ASSAY_OK;
+}
+
+static assay_status inspect(const assay_open_args *args,
+                            void (*fact)(void *context, const char *key, const char *value), void *context,
+                            assay_error *err) {
+    if (args == NULL || args->struct_size < sizeof *args || args->path == NULL || fact == NULL) {
+        return refuse(err, "args, path or fact is NULL, or struct_size is too small");
+    }
+    error e = {0};
+    return give(ox_inspect(args->path, fact, context, &e), &e, err);
+}
+
 /* ---- models and sessions ------------------------------------------------------------------------ */
 
 static void say(assay_log_level level, const char *text) {
@@ -316,13 +360,33 @@ static assay_status session_open(assay_model *m, const assay_session_args *args,
     return ASSAY_OK;
 }
 
+static assay_status memory(assay_model *m, const assay_session_args *args, uint64_t batch, assay_memory_info *info,
+                           assay_error *err) {
+    if (info == NULL || info->struct_size < sizeof(uint32_t) || batch < 1 || batch > UINT32_MAX) {
+        return refuse(err, "info is NULL, struct_size is too small, or the batch is not in 1 to 2^32 - 1");
+    }
+    assay_session *s = NULL;
+    assay_status st = session_open(m, args, &s, err);
+    if (st != ASSAY_OK) {
+        return st;
+    }
+    error e = {0};
+    assay_memory_info own = {.struct_size = sizeof own};
+    st = give(ox_session_memory(s, (size_t)batch, &own, &e), &e, err);
+    if (st == ASSAY_OK) {
+        copy_out(info, &own, sizeof own);
+    }
+    ox_session_close(s);
+    return st;
+}
+
+#define ALL_MODES (1u << ASSAY_VJP_EXACT | 1u << ASSAY_VJP_LEAKY | 1u << ASSAY_VJP_STRAIGHT_THROUGH)
+
 static const void *capability(const assay_model *m, const char *id) {
     static const assay_io io = {.struct_size = sizeof io, .n_ports = n_ports, .port = port};
     static const assay_predict predicts = {.struct_size = sizeof predicts, .predict = predict};
-    static const assay_vjp vjps = {.struct_size = sizeof vjps,
-                                   .modes =
-                                       1u << ASSAY_VJP_EXACT | 1u << ASSAY_VJP_LEAKY | 1u << ASSAY_VJP_STRAIGHT_THROUGH,
-                                   .vjp = vjp};
+    static const assay_vjp vjps = {.struct_size = sizeof vjps, .modes = ALL_MODES, .vjp = vjp};
+    static const assay_vjp_sets sets = {.struct_size = sizeof sets, .modes = ALL_MODES, .vjp = vjp_sets};
     static const assay_embed embeds = {.struct_size = sizeof embeds,
                                        .n_layers = n_layers,
                                        .layer_name = layer_name,
@@ -331,6 +395,8 @@ static const void *capability(const assay_model *m, const char *id) {
     static const assay_labels labels = {
         .struct_size = sizeof labels, .n_labels = n_labels, .label = label, .n_columns = n_columns, .column = column};
     static const assay_cost costs = {.struct_size = sizeof costs, .cost = cost};
+    static const assay_layers nodes = {.struct_size = sizeof nodes, .n_layers = n_costs, .layer = layer_cost};
+    static const assay_memory memories = {.struct_size = sizeof memories, .memory = memory};
     const struct {
         const char *id;
         const void *table;
@@ -339,9 +405,12 @@ static const void *capability(const assay_model *m, const char *id) {
         {ASSAY_IO_1, &io, true},
         {ASSAY_PREDICT_1, &predicts, true},
         {ASSAY_VJP_1, &vjps, m != NULL && ox_input_has_gradient(m->graph.input_dtype)},
+        {ASSAY_VJP_2, &sets, m != NULL && ox_input_has_gradient(m->graph.input_dtype)},
         {ASSAY_EMBED_1, &embeds, m != NULL && m->n_layers > 0},
         {ASSAY_LABELS_1, &labels, m != NULL && m->n_labels + m->n_columns > 0},
         {ASSAY_COST_1, &costs, true},
+        {ASSAY_LAYERS_1, &nodes, true},
+        {ASSAY_MEMORY_1, &memories, true},
     };
     for (size_t i = 0; m != NULL && id != NULL && i < sizeof all / sizeof all[0]; i++) {
         if (strcmp(all[i].id, id) == 0) {
@@ -372,11 +441,15 @@ const void *ox_api_get(const char *id) {
                                            .capability = capability};
     static const assay_environment environment = {.struct_size = sizeof environment,
                                                   .describe = ox_environment_describe};
+    static const assay_inspect inspector = {.struct_size = sizeof inspector, .inspect = inspect};
     if (id == NULL) {
         return NULL;
     }
     if (strcmp(id, ASSAY_MODEL_1) == 0) {
         return &models;
+    }
+    if (strcmp(id, ASSAY_INSPECT_1) == 0) {
+        return &inspector;
     }
     return strcmp(id, ASSAY_ENVIRONMENT_1) == 0 ? &environment : NULL;
 }

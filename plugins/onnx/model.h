@@ -39,6 +39,8 @@ struct assay_model {
     const char **labels, **columns;
     uint32_t n_labels, n_columns;
     assay_cost_info cost;
+    assay_layer_info *costs; /* of each node, in the order of execution */
+    size_t n_costs;
     arena memory;
 };
 
@@ -49,8 +51,8 @@ const ox_layer *ox_model_layer(const assay_model *m, const char *name); /* NULL 
 /* Values that forward has to leave readable for the ports. */
 size_t ox_model_wanted(const assay_model *m, int32_t wanted[2]);
 
-/* The raw examples into the plan's input, the last of them also into the places up to the plan's batch: no value that is
- * not in the data anyway. STATUS_DATA where the graph takes integers and a value is none. */
+/* The raw examples into the plan's input, the last of them also into the places up to the plan's batch: no value that
+ * is not in the data anyway. STATUS_DATA where the graph takes integers and a value is none. */
 status ox_model_load_examples(const assay_model *m, ox_plan *p, const float *raw, size_t n, error *err);
 
 /* options.c: reads options and metadata into pre, output_*, labels, columns. The graph is loaded. */
@@ -59,6 +61,7 @@ status ox_options_read(assay_model *m, const assay_open_args *args, error *err);
 status ox_ports_find(assay_model *m, error *err);
 uint32_t ox_chunk_of(const ox_plan *p);
 void ox_layers_find(assay_model *m, const ox_plan *p);
+/* cost.c: likewise. */
 void ox_cost_find(assay_model *m, const ox_plan *p);
 
 #endif

@@ -103,6 +103,19 @@ static status predict_serial(assay_session *s, const float *raw, size_t n, float
     return STATUS_OK;
 }
 
+/* What a call asks for, or a part of it. */
+typedef struct request {
+    enum { PREDICT, VJP, EMBED } kind;
+    const float *raw;
+    size_t n;
+    float *outputs[2];      /* of VJP: both NULL where no outputs are wanted */
+    const ox_vjp_set *sets; /* of the whole call; this part begins at `first`, where the other pointers stand */
+    size_t n_sets, first;
+    assay_vjp_mode mode;
+    const ox_layer *layer;
+    float *embedding;
+} request;
+
 /* Padded rows keep a cotangent of zero. */
 static void load_cotangents(const assay_session *s, ox_plan *p, const float *const cotangents[2], size_t at, size_t n) {
     ox_plan_zero_gradients(p);
@@ -119,20 +132,21 @@ static void load_cotangents(const assay_session *s, ox_plan *p, const float *con
     }
 }
 
-static status vjp_serial(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
-                         float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err) {
-    size_t step = step_of(s, n), n_features = s->model->pre.n_features;
+static status vjp_serial(assay_session *s, const request *r, error *err) {
+    size_t step = step_of(s, r->n), n_features = s->model->pre.n_features;
     ox_plan *p = NULL;
     TRY(get_plan(s, step, true, -1, &p, err));
-    for (size_t at = 0; at < n; at += step) {
-        size_t k = n - at < step ? n - at : step;
-        TRY(ox_model_load_examples(s->model, p, raw + at * n_features, k, err));
+    for (size_t at = 0; at < r->n; at += step) {
+        size_t k = r->n - at < step ? r->n - at : step;
+        TRY(ox_model_load_examples(s->model, p, r->raw + at * n_features, k, err));
         TRY(ox_plan_forward(p, err));
-        store_outputs(s, p, outputs, at, k);
-        load_cotangents(s, p, cotangents, at, k);
-        TRY(ox_plan_backward(p, mode, err));
-        const float *gx = p->grads[s->model->graph.input];
-        ox_preprocess_backward(&s->model->pre, gx, k, gradient + at * n_features);
+        store_outputs(s, p, r->outputs, at, k);
+        for (size_t i = 0; i < r->n_sets; i++) {
+            load_cotangents(s, p, r->sets[i].cotangents, r->first + at, k);
+            TRY(ox_plan_backward(p, r->mode, err));
+            const float *gx = p->grads[s->model->graph.input];
+            ox_preprocess_backward(&s->model->pre, gx, k, r->sets[i].gradient + (r->first + at) * n_features);
+        }
     }
     return STATUS_OK;
 }
@@ -153,19 +167,6 @@ static status embed_serial(assay_session *s, const float *raw, size_t n, const o
 
 /* ---- threads ------------------------------------------------------------------------------------ */
 
-/* What a call asks for, or a part of it: pointers stand at the part's first example. */
-typedef struct request {
-    enum { PREDICT, VJP, EMBED } kind;
-    const float *raw;
-    size_t n;
-    float *outputs[2]; /* of VJP: both NULL where no outputs are wanted */
-    const float *cotangents[2];
-    float *gradient;
-    assay_vjp_mode mode;
-    const ox_layer *layer;
-    float *embedding;
-} request;
-
 /* One thread's share. */
 typedef struct share {
     assay_session *s;
@@ -181,9 +182,7 @@ static void *serve(void *p) {
     request *r = &w->r;
     switch (r->kind) {
     case PREDICT: w->result = predict_serial(w->s, r->raw, r->n, r->outputs, &w->err); break;
-    case VJP:
-        w->result = vjp_serial(w->s, r->raw, r->n, r->cotangents, r->outputs, r->gradient, r->mode, &w->err);
-        break;
+    case VJP: w->result = vjp_serial(w->s, r, &w->err); break;
     case EMBED: w->result = embed_serial(w->s, r->raw, r->n, r->layer, r->embedding, &w->err); break;
     }
     return NULL;
@@ -191,15 +190,13 @@ static void *serve(void *p) {
 
 static request part_of(const assay_session *s, const request *r, size_t at, size_t n) {
     request part = *r;
-    size_t n_features = s->model->pre.n_features;
-    part.raw += at * n_features;
+    part.raw += at * s->model->pre.n_features;
     part.n = n;
-    part.gradient = r->gradient == NULL ? NULL : r->gradient + at * n_features;
+    part.first += at;
     part.embedding = r->embedding == NULL ? NULL : r->embedding + at * r->layer->n;
     for (uint32_t i = 0; i < s->model->n_ports; i++) {
         size_t skip = at * s->model->ports[i].n;
         part.outputs[i] = r->outputs[i] == NULL ? NULL : r->outputs[i] + skip;
-        part.cotangents[i] = r->cotangents[i] == NULL ? NULL : r->cotangents[i] + skip;
     }
     return part;
 }
@@ -240,14 +237,9 @@ status ox_session_predict(assay_session *s, const float *raw, size_t n, float *c
     return run(s, &r, err);
 }
 
-status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
-                      float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err) {
-    request r = {.kind = VJP,
-                 .raw = raw,
-                 .n = n,
-                 .cotangents = {cotangents[0], cotangents[1]},
-                 .gradient = gradient,
-                 .mode = mode};
+status ox_session_vjp_sets(assay_session *s, const float *raw, size_t n, const ox_vjp_set *sets, size_t n_sets,
+                           float *const outputs[2], assay_vjp_mode mode, error *err) {
+    request r = {.kind = VJP, .raw = raw, .n = n, .sets = sets, .n_sets = n_sets, .mode = mode};
     if (outputs != NULL) {
         r.outputs[0] = outputs[0];
         r.outputs[1] = outputs[1];
@@ -255,8 +247,26 @@ status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float 
     return run(s, &r, err);
 }
 
+status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
+                      float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err) {
+    ox_vjp_set set = {{cotangents[0], cotangents[1]}, gradient};
+    return ox_session_vjp_sets(s, raw, n, &set, 1, outputs, mode, err);
+}
+
 status ox_session_embed(assay_session *s, const float *raw, size_t n, const ox_layer *layer, float *output,
                         error *err) {
     request r = {.kind = EMBED, .raw = raw, .n = n, .layer = layer, .embedding = output};
     return run(s, &r, err);
+}
+
+status ox_session_memory(assay_session *s, size_t n, assay_memory_info *info, error *err) {
+    size_t step = step_of(s, n);
+    ox_plan *p = NULL;
+    TRY(get_plan(s, step, false, -1, &p, err));
+    info->forward_bytes = p->n_activation_bytes;
+    TRY(get_plan(s, step, true, -1, &p, err));
+    info->vjp_bytes = p->n_activation_bytes + p->n_gradient_bytes;
+    info->step = (uint32_t)step;
+    info->reason = s->model->one_by_one ? s->model->reason : NULL;
+    return STATUS_OK;
 }

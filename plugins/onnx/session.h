@@ -39,6 +39,15 @@ status ox_session_predict(assay_session *s, const float *raw, size_t n, float *c
 /* cotangents[i]: (n, values of port i) or NULL (zero). gradient: (n, features). */
 status ox_session_vjp(assay_session *s, const float *raw, size_t n, const float *const cotangents[2],
                       float *const outputs[2], float *gradient, assay_vjp_mode mode, error *err);
+/* One forward pass for several sets; each gradient has the bits of a call for its set alone. */
+typedef struct ox_vjp_set {
+    const float *cotangents[2];
+    float *gradient;
+} ox_vjp_set;
+status ox_session_vjp_sets(assay_session *s, const float *raw, size_t n, const ox_vjp_set *sets, size_t n_sets,
+                           float *const outputs[2], assay_vjp_mode mode, error *err);
 status ox_session_embed(assay_session *s, const float *raw, size_t n, const ox_layer *layer, float *output, error *err);
+/* Bytes of the plans that a call with n examples runs. */
+status ox_session_memory(assay_session *s, size_t n, assay_memory_info *info, error *err);
 
 #endif

@@ -349,9 +349,9 @@ typedef struct assay_memory_info {
 typedef struct assay_memory {
     uint32_t struct_size;
     uint32_t reserved;
-    /* [main] What calls with `batch` examples in a padded session of this tile need at their peak, besides weights and
-     * the caller's tensors. */
-    assay_status (*memory)(const assay_model *model, uint64_t batch, uint32_t tile, assay_memory_info *info,
+    /* [main] What a call with `batch` examples in such a session needs at its peak, besides weights and the caller's
+     * tensors. */
+    assay_status (*memory)(assay_model *model, const assay_session_args *args, uint64_t batch, assay_memory_info *info,
                            assay_error *err);
 } assay_memory;
 
