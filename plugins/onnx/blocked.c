@@ -93,7 +93,8 @@ static bool may_block(const planner *l, const ox_tensor *t) {
  * fit any layout. */
 static uint32_t common_block(const ox_node *n) {
     uint32_t block = 0;
-    if ((n->kernel->flags & OX_POINTWISE) == 0 || n->n_out != 1 || !is_image(n->out[0])) {
+    if ((n->kernel->flags & OX_POINTWISE) == 0 || n->n_out != 1 || !is_image(n->out[0]) ||
+        ox_attr_find(n, "axis") != NULL) { /* of broadcasting before opset 7 */
         return 0;
     }
     for (size_t i = 0; i < n->n_in; i++) {

@@ -111,7 +111,7 @@ typedef struct ox_node {
 #define OX_VIEW 128u           /* out[0] has in[0]'s bytes in its order: where it is the only output, none is copied */
 #define OX_TAKES_VIEWS 512u    /* of in[0], in[1] and out[0]; infer has seen the shapes of the views */
 #define OX_SCALES 1024u        /* applies epilogue.scale */
-#define OX_POINTWISE 256u      /* elementwise, finite at 0: runs on blocked values as on others */
+#define OX_POINTWISE 256u      /* elementwise: runs on blocked values as on others */
 
 struct ox_kernel {
     const char *op;           /* "Conv"; domain ai.onnx */

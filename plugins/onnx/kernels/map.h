@@ -78,7 +78,7 @@ OX_INLINE status ox_map_vjp(ox_node *n, const ox_map_attrs *at, ox_map_slope *df
     const ox_kernel ox_kernel_##symbol = {.op = (op_name),                                                             \
                                           .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
-                                          .flags = OX_KEEPS_BATCH | (more),                                            \
+                                          .flags = OX_KEEPS_BATCH | OX_POINTWISE | (more),                             \
                                           .min_in = 1,                                                                 \
                                           .max_in = 1,                                                                 \
                                           .min_out = 1,                                                                \

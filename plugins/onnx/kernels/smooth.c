@@ -74,7 +74,7 @@
     const ox_kernel ox_kernel_##symbol = {.op = (op_name),                                                             \
                                           .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
-                                          .flags = OX_KEEPS_BATCH,                                                     \
+                                          .flags = OX_KEEPS_BATCH | OX_POINTWISE,                                      \
                                           .min_in = 1,                                                                 \
                                           .max_in = 1,                                                                 \
                                           .min_out = 1,                                                                \
@@ -98,13 +98,13 @@ static inline double bell(double x) {
     return e / ((1 + e) * (1 + e));
 }
 
-FAST(exp, "Exp", 6, exp(x), exp(x), x, e);
-SMOOTH(log, "Log", 6, log(x), 1 / x);
-SMOOTH(sqrt, "Sqrt", 6, sqrt(x), 0.5 / sqrt(x));
-SMOOTH(reciprocal, "Reciprocal", 6, 1 / x, -1 / (x * x));
+FAST(exp, "Exp", 1, exp(x), exp(x), x, e);
+SMOOTH(log, "Log", 1, log(x), 1 / x);
+SMOOTH(sqrt, "Sqrt", 1, sqrt(x), 0.5 / sqrt(x));
+SMOOTH(reciprocal, "Reciprocal", 1, 1 / x, -1 / (x * x));
 FAST(erf, "Erf", 9, erf(x), TWO_BY_ROOT_PI *exp(-x *x), -x *x, (float)TWO_BY_ROOT_PI *e);
-FAST(sigmoid, "Sigmoid", 6, logistic(x), bell(x), -fabsf(x), e / ((1 + e) * (1 + e)));
-FAST(tanh, "Tanh", 6, tanh(x), 4 * bell(2 * x), -2 * fabsf(x), 4 * e / ((1 + e) * (1 + e))); /* 1 - tanh^2 */
+FAST(sigmoid, "Sigmoid", 1, logistic(x), bell(x), -fabsf(x), e / ((1 + e) * (1 + e)));
+FAST(tanh, "Tanh", 1, tanh(x), 4 * bell(2 * x), -2 * fabsf(x), 4 * e / ((1 + e) * (1 + e))); /* 1 - tanh^2 */
 SMOOTH(sin, "Sin", 7, sin(x), cos(x));
 SMOOTH(cos, "Cos", 7, cos(x), -sin(x));
 SMOOTH(tan, "Tan", 7, tan(x), 1 / (cos(x) * cos(x)));

@@ -81,7 +81,7 @@ OX_INLINE status step_vjp(ox_node *n, step_op op, assay_vjp_mode mode) {
     const ox_kernel ox_kernel_##symbol = {.op = (op_name),                                                             \
                                           .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
-                                          .flags = OX_KEEPS_BATCH | (more),                                            \
+                                          .flags = OX_KEEPS_BATCH | OX_POINTWISE | (more),                             \
                                           .min_in = 1,                                                                 \
                                           .max_in = 1,                                                                 \
                                           .min_out = 1,                                                                \
@@ -91,7 +91,7 @@ OX_INLINE status step_vjp(ox_node *n, step_op op, assay_vjp_mode mode) {
                                           .vjp = symbol##_vjp}
 STEP(sign, "Sign", 9, OX_ZERO_GRADIENT, SIGN, infer_number);
 STEP(round, "Round", 11, OX_ZERO_GRADIENT, ROUND, infer_float);
-STEP(floor, "Floor", 6, OX_ZERO_GRADIENT, FLOOR, infer_float);
-STEP(ceil, "Ceil", 6, OX_ZERO_GRADIENT, CEIL, infer_float);
-STEP(abs, "Abs", 6, 0, ABS, infer_number);
-STEP(neg, "Neg", 6, 0, NEG, infer_number);
+STEP(floor, "Floor", 1, OX_ZERO_GRADIENT, FLOOR, infer_float);
+STEP(ceil, "Ceil", 1, OX_ZERO_GRADIENT, CEIL, infer_float);
+STEP(abs, "Abs", 1, 0, ABS, infer_number);
+STEP(neg, "Neg", 1, 0, NEG, infer_number);

@@ -106,9 +106,9 @@ static status leaky_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 
 #define UNARY(symbol, name, fwd, fwd_ref, back, back_ref)                                                              \
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
-                                          .min_opset = 6,                                                              \
+                                          .min_opset = 1,                                                              \
                                           .max_opset = 9999,                                                           \
-                                          .flags = OX_KEEPS_BATCH,                                                     \
+                                          .flags = OX_KEEPS_BATCH | OX_POINTWISE,                                      \
                                           .min_in = 1,                                                                 \
                                           .max_in = 1,                                                                 \
                                           .min_out = 1,                                                                \

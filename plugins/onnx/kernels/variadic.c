@@ -248,7 +248,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = 1,                                                              \
                                           .max_opset = 9999,                                                           \
-                                          .flags = OX_KEEPS_BATCH,                                                     \
+                                          .flags = OX_KEEPS_BATCH | OX_POINTWISE,                                      \
                                           .min_in = 1,                                                                 \
                                           .max_in = 65535,                                                             \
                                           .min_out = 1,                                                                \
