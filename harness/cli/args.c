@@ -82,3 +82,20 @@ status cli_output(const cli_args *a, const strbuf *text, error *err) {
     }
     return STATUS_OK;
 }
+
+status cli_plugin_options(const cli_args *a, arena *mem, assay_option **out, size_t *n, error *err) {
+    const char *text = cli_has(a, "option") ? cli_get(a, "option") : "";
+    *n = 0;
+    *out = arena_alloc(mem, (strlen(text) + 1) * sizeof **out);
+    for (const char *s = text; *s != '\0';) {
+        size_t len = strcspn(s, ";");
+        const char *eq = memchr(s, '=', len);
+        if (eq == NULL) {
+            return error_set(err, STATUS_USAGE, "--option takes KEY=VALUE[;KEY=VALUE...], not \"%.80s\"", s);
+        }
+        (*out)[*n].key = arena_strndup(mem, s, (size_t)(eq - s));
+        (*out)[(*n)++].value = arena_strndup(mem, eq + 1, (size_t)(s + len - eq - 1));
+        s += len + (s[len] == ';' ? 1 : 0);
+    }
+    return STATUS_OK;
+}

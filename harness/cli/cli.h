@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "assay/plugin.h"
 #include "base/cpu.h"
 #include "base/info.h"
 #include "base/str.h"
@@ -67,6 +68,11 @@ const char *cli_store_path(const cli_args *a);
 
 /* Writes to the file of -o, atomically, or to stdout ("-" or not given). */
 status cli_output(const cli_args *a, const strbuf *text, error *err);
+
+/* Options of a plug-in from --option. */
+status cli_plugin_options(const cli_args *a, arena *mem, assay_option **out, size_t *n, error *err);
+#define CLI_PLUGIN_OPTIONS                                                                                             \
+    { "option", 0, "KEY=VALUE", "options of the plug-in, separated by ';'" }
 
 #define CLI_STORE_OPTION                                                                                               \
     { "store", 0, "PATH", "database (default: $ASSAY_STORE, else assay.db)" }

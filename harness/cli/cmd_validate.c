@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/cli.h"
 #include "model/validate.h"
@@ -13,23 +12,6 @@ static void print_result(void *context, const validate_result *r) {
     (void)fflush(stdout);
 }
 
-/* --option KEY=VALUE may be given once per option of the plug-in, separated by ';' for more. */
-static status parse_options(const char *text, arena *mem, assay_option **out, size_t *n, error *err) {
-    *n = 0;
-    *out = arena_alloc(mem, (strlen(text) + 1) * sizeof **out);
-    for (const char *s = text; *s != '\0';) {
-        size_t len = strcspn(s, ";");
-        const char *eq = memchr(s, '=', len);
-        if (eq == NULL) {
-            return error_set(err, STATUS_USAGE, "--option takes KEY=VALUE[;KEY=VALUE...], not \"%.80s\"", s);
-        }
-        (*out)[*n].key = arena_strndup(mem, s, (size_t)(eq - s));
-        (*out)[(*n)++].value = arena_strndup(mem, eq + 1, (size_t)(s + len - eq - 1));
-        s += len + (s[len] == ';' ? 1 : 0);
-    }
-    return STATUS_OK;
-}
-
 static int run(const cli_args *args, arena *mem, error *err) {
     const char *path = config_plugin_path(args->v[0], mem);
     assay_option *options = NULL;
@@ -40,7 +22,7 @@ static int run(const cli_args *args, arena *mem, error *err) {
         return cli_fail(error_set(
             err, STATUS_USAGE, "there is no plug-in \"%s\" (assay list plugins; or give a path with a /)", args->v[0]));
     }
-    CLI_TRY(parse_options(cli_has(args, "option") ? cli_get(args, "option") : "", mem, &options, &n_options, err));
+    CLI_TRY(cli_plugin_options(args, mem, &options, &n_options, err));
     CLI_TRY(cli_real(args, "timeout", 0.1, 1e6, &timeout_s, err));
     CLI_TRY(cli_int(args, "memory-mib", 16, 1 << 24, &memory_mib, err));
     validate_spec spec = {.plugin = path,
@@ -64,7 +46,7 @@ static int run(const cli_args *args, arena *mem, error *err) {
 }
 
 static const cli_option options_table[] = {
-    {"option", 0, "KEY=VALUE", "options of the plug-in, separated by ';'"},
+    CLI_PLUGIN_OPTIONS,
     {"timeout", 0, "SECONDS", "deadline of each check (60)"},
     {"memory-mib", 0, "MIB", "memory limit of each check (4096)"},
     CLI_ISA_OPTION,

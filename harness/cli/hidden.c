@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "model/info.h"
 #include "model/validate.h"
 #include "run/worker.h"
 #include "suites/suites.h"
@@ -12,6 +13,11 @@
 static int validate(int argc, char **argv, error *err) {
     (void)err;
     return validate_child(argc - 2, argv + 2);
+}
+
+static int model_info(int argc, char **argv, error *err) {
+    (void)err;
+    return info_child(argc - 2, argv + 2);
 }
 
 static int worker(int argc, char **argv, error *err) {
@@ -61,8 +67,8 @@ bool hidden_verb(int argc, char **argv, int *code, error *err) {
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv, error *err);
-    } verbs[] = {
-        {"__worker", worker}, {"__validate", validate}, {"__man", man}, {"__completion", completion}, {"__env", env}};
+    } verbs[] = {{"__worker", worker}, {"__validate", validate},     {INFO_VERB, model_info},
+                 {"__man", man},       {"__completion", completion}, {"__env", env}};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(argv[1], verbs[i].name) == 0) {
             *code = verbs[i].run(argc, argv, err);

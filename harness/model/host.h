@@ -74,6 +74,12 @@ bool model_cost(const model *m, assay_cost_info *out); /* false without assay.co
 /* [main] assay.layers/1 behind the guards. *n is 0 without it; names are copied into `a`, STATUS_MODEL where one is
  * missing or no text. */
 status model_layers(const model *m, arena *a, assay_layer_info **out, size_t *n, error *err);
+/* [main] The layers of assay.embed/1, likewise. */
+typedef struct model_embedding {
+    const char *name, *alias_of; /* alias_of: the layer that "penultimate" stands for, or NULL */
+    uint64_t size;               /* values per example */
+} model_embedding;
+status model_embeddings(const model *m, arena *a, model_embedding **out, size_t *n, error *err);
 /* [main] assay.memory/1; STATUS_UNSUPPORTED without it. reason is copied into `a`. */
 status model_memory(const model *m, const session_options *o, uint64_t batch, arena *a, assay_memory_info *out,
                     error *err);
@@ -83,6 +89,11 @@ typedef struct model_fact {
     const char *key, *value;
 } model_fact;
 status plugin_inspect(plugin *p, const char *path, arena *a, model_fact **out, size_t *n, error *err);
+
+/* Ports as the plug-in declares them; names stay valid while the model is open. */
+uint32_t model_n_ports(const model *m, uint32_t direction);
+const assay_port *model_port(const model *m, uint32_t direction, uint32_t i);
+uint32_t model_vjp_modes(const model *m); /* bit mask; 0 without assay.vjp/1 */
 
 /* [any] */
 status session_open(model *m, const session_options *o, session **out, error *err);

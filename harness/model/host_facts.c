@@ -61,6 +61,48 @@ status model_layers(const model *m, arena *a, assay_layer_info **out, size_t *n,
     return STATUS_OK;
 }
 
+status model_embeddings(const model *m, arena *a, model_embedding **out, size_t *n, error *err) {
+    plugin *p = m->plugin;
+    const void *table = model_capability(m, ASSAY_EMBED_1);
+    assay_embed t;
+    *n = 0;
+    if (table == NULL) {
+        return STATUS_OK;
+    }
+    if (!host_copy_table(table, &t, sizeof t, host_table_min(ASSAY_EMBED_1)) || t.n_layers == NULL ||
+        t.layer_name == NULL || t.layer_size == NULL) {
+        return incomplete(p, ASSAY_EMBED_1, err);
+    }
+    guard_state g;
+    guard_enter(&g);
+    uint32_t count = t.n_layers(m->raw);
+    count = count < HOST_MAX_LAYERS ? count : HOST_MAX_LAYERS;
+    *out = arena_alloc(a, count * sizeof **out);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *name = t.layer_name(m->raw, i);
+        if (name != NULL) {
+            model_embedding *e = &(*out)[(*n)++];
+            e->size = t.layer_size(m->raw, name);
+            e->alias_of = t.layer_alias_of == NULL ? NULL : copy_text(a, t.layer_alias_of(m->raw, name));
+            e->name = copy_text(a, name);
+        }
+    }
+    host_note(p, guard_leave(&g), "embed");
+    return STATUS_OK;
+}
+
+uint32_t model_n_ports(const model *m, uint32_t direction) {
+    return direction == ASSAY_DIRECTION_INPUT ? m->n_in : m->n_out;
+}
+
+const assay_port *model_port(const model *m, uint32_t direction, uint32_t i) {
+    return direction == ASSAY_DIRECTION_INPUT ? &m->in[i].port : &m->out[i].port;
+}
+
+uint32_t model_vjp_modes(const model *m) {
+    return m->vjp.vjp == NULL ? 0 : m->vjp.modes;
+}
+
 status model_memory(const model *m, const session_options *o, uint64_t batch, arena *a, assay_memory_info *out,
                     error *err) {
     plugin *p = m->plugin;

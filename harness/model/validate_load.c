@@ -294,6 +294,9 @@ validate_outcome check_embed(check *c) {
     if (t.layer_name(c->m->raw, n) != NULL || t.layer_size(c->m->raw, "no such layer") != 0) {
         return check_fail(c, "a layer that does not exist has a name or a size");
     }
+    if (t.layer_alias_of != NULL && t.layer_alias_of(c->m->raw, "no such layer") != NULL) {
+        return check_fail(c, "a layer that does not exist has an alias");
+    }
     check_note(c, "%u layers", n);
     return VALIDATE_PASS;
 }

@@ -203,6 +203,12 @@ static uint64_t layer_size(const assay_model *m, const char *name) {
     return l == NULL ? 0 : l->n;
 }
 
+static const char *layer_alias_of(const assay_model *m, const char *name) {
+    const ox_layer *l = m == NULL || name == NULL ? NULL : ox_model_layer(m, name);
+    const char *own = l == NULL ? NULL : m->graph.values[l->value].name;
+    return own == NULL || strcmp(own, name) == 0 ? NULL : own;
+}
+
 static status run_embed(assay_session *s, const assay_tensor *inputs, uint32_t n_inputs, const char *layer,
                         const assay_tensor *output, error *err) {
     int64_t batch = 0;
@@ -391,7 +397,8 @@ static const void *capability(const assay_model *m, const char *id) {
                                        .n_layers = n_layers,
                                        .layer_name = layer_name,
                                        .layer_size = layer_size,
-                                       .embed = embed};
+                                       .embed = embed,
+                                       .layer_alias_of = layer_alias_of};
     static const assay_labels labels = {
         .struct_size = sizeof labels, .n_labels = n_labels, .label = label, .n_columns = n_columns, .column = column};
     static const assay_cost costs = {.struct_size = sizeof costs, .cost = cost};

@@ -4,7 +4,7 @@
 
 expect 0 "$ASSAY" --help
 cp out.txt help.txt
-for verb in run check plan compare report runs repro data db list explain validate; do
+for verb in run check plan compare report runs repro data db model list explain validate; do
     says help.txt "  $verb "
     expect 0 "$ASSAY" "$verb" --help
     says out.txt "Usage: assay $verb"

@@ -272,6 +272,9 @@ typedef struct assay_embed {
     /* [session] output: (N, layer_size) float32. */
     assay_status (*embed)(assay_session *session, const assay_tensor *inputs, uint32_t n_inputs, const char *layer,
                           assay_tensor *output, assay_error *err);
+    /* [any] Appended to version 1, so it may be missing or NULL: for a name that stands for another layer, as
+     * "penultimate" does, that layer's own name; else NULL. */
+    const char *(*layer_alias_of)(const assay_model *model, const char *name);
 } assay_embed;
 
 /* ---- "assay.labels/1" --------------------------------------------------------------------------- */
