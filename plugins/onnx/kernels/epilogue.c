@@ -6,7 +6,11 @@
 #include "kernels/map.h"
 
 #if defined(__x86_64__)
+#if defined(__clang__) /* knows no preferred width */
+#define FOR_AVX512 __attribute__((target("avx512f,avx512vl")))
+#else
 #define FOR_AVX512 __attribute__((target("avx512f,avx512vl,prefer-vector-width=512")))
+#endif
 #define FOR_AVX2 __attribute__((target("avx2")))
 #define HAVE_X86 1
 #else

@@ -57,6 +57,7 @@ static void add_to_nan(const spot *s, const float *x, const float *g, float *dx,
     }
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types and attributes */
 /* The loops for a vector of B floats, once for each instruction set: GCC takes vectors apart before it inlines, so
  * these functions must have the attribute too. */
 #define LOOPS(B, F, I, D, attribute, isa)                                                                              \
@@ -171,6 +172,7 @@ typedef struct pass {
     attribute static void mean_vjp_##B##_##isa(const pass *q) {                                                        \
         EACH_OUTPUT(q, B, mean_vjp_one_##B##_##isa(&s, q->g + o, FACTOR(q), q->to + in));                              \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define NO_ATTRIBUTE
 LOOPS(16, f16, i16, d16, NO_ATTRIBUTE, plain)
 PASSES(16, NO_ATTRIBUTE, plain)
