@@ -7,6 +7,9 @@
 
 #define OX_MIN_OPSET 1
 #define OX_MAX_OPSET 21
+#ifndef OX_LIMIT_SHIFT
+#define OX_LIMIT_SHIFT 0 /* the fuzzer's build has smaller limits on memory and work */
+#endif
 #define OX_MAX_NODES ((size_t)1 << 17)
 #define OX_MAX_ATTRS 256u
 

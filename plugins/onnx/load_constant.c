@@ -4,7 +4,7 @@
  * condition on a shape (PyTorch's squeeze) is constant as long as it does not ask for the batch. */
 #include "load.h"
 
-#define MAX_COMPUTED ((size_t)1 << 30)
+#define MAX_COMPUTED ((size_t)1 << 30 >> OX_LIMIT_SHIFT)
 
 typedef struct stack {
     size_t *at; /* ops */

@@ -14,11 +14,10 @@
 
 #include "graph.h"
 
-#define OX_MAX_PLAN_BYTES ((size_t)16 << 30)
-#define OX_MAX_EXAMPLE_BYTES                                                                                           \
-    ((size_t)2 << 30) /* activations of one example: a small file cannot ask for all memory                            \
-                       */
-#define OX_MAX_FOLDED_BYTES ((size_t)2 << 30)
+#define OX_MAX_PLAN_BYTES ((size_t)16 << 30 >> OX_LIMIT_SHIFT)
+/* Activations of one example: a small file cannot ask for all memory. */
+#define OX_MAX_EXAMPLE_BYTES ((size_t)2 << 30 >> OX_LIMIT_SHIFT)
+#define OX_MAX_FOLDED_BYTES ((size_t)2 << 30 >> OX_LIMIT_SHIFT)
 
 typedef struct ox_plan_args {
     int64_t batch;
@@ -51,7 +50,7 @@ typedef struct ox_plan {
     void *activations; /* one block with reuse; every value its own place when want_vjp */
     size_t n_activation_bytes;
     float *input_floats; /* the input before it is converted; NULL where the graph takes float32 */
-    float *gradients; /* one block */
+    float *gradients;    /* one block */
     size_t n_gradient_bytes;
     ox_span *zeroed; /* gradients that nobody stores: zero before backward */
     size_t n_zeroed;

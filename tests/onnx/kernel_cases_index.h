@@ -32,4 +32,4 @@
     "DepthToSpace 1 blocksize=2 | f:Nx8x2x3",
     "DepthToSpace 13 blocksize=2 mode=CRD | f:Nx8x2x3",
     "SpaceToDepth 13 blocksize=2 | f:Nx2x4x6",
-/* clang-format on */
+    /* clang-format on */

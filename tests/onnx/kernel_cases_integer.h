@@ -39,4 +39,4 @@
     "com.microsoft.SkipLayerNormalization 1 epsilon=0.001 | f:Nx3x4 f:Nx3x4 f:4 f:4 f:4",
     "com.microsoft.SkipLayerNormalization 1 | f:Nx2x5 f:2x5 f:5",
     "DynamicQuantizeLinear 11 | f:5q",
-/* clang-format on */
+    /* clang-format on */

@@ -51,4 +51,4 @@
     "Gelu 20 | f:Nx9w",
     "Gelu 20 approximate=tanh | f:Nx9w",
     "Gelu 20 approximate=none | f:Nx300w",
-/* clang-format on */
+    /* clang-format on */

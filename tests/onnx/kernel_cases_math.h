@@ -27,6 +27,7 @@
     "Softsign 1 | f:Nx6w",
     "Mish 18 | f:Nx6w",
     "Elu 6 alpha=1.5 | f:Nx6",
+    "Selu 1 | f:Nx6",
     "Selu 6 | f:Nx6",
     "Selu 6 alpha=1.2 gamma=0.7 | f:Nx6",
     "Celu 12 alpha=2.0 | f:Nx6",

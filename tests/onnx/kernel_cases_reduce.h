@@ -36,4 +36,4 @@
     "NegativeLogLikelihoodLoss 12 reduction=none ignore_index=1 | f:Nx4x2 i32:Nx2=1,2,3",
     "SoftmaxCrossEntropyLoss 13 reduction=none | f:Nx5 i64:N=1,2",
     "SoftmaxCrossEntropyLoss 12 reduction=none ignore_index=-1 | f:Nx3x2 i32:Nx2=-1,2,1 f:3p",
-/* clang-format on */
+    /* clang-format on */

@@ -51,4 +51,4 @@
     "RoiAlign 10 output_height=2 output_width=3 | f:Nx2x6x7 f:2x4c=0,0,5,4,1.2,0.7,6.5,3.1 i64:2=0,0",
     "RoiAlign 16 output_height=2 output_width=2 sampling_ratio=2 mode=max spatial_scale=0.5 | f:Nx2x6x7 f:2x4c=0,0,9,8,1.2,0.7,12.5,6.1 i64:2=0,0",
     "MaxUnpool 11 kernel_shape=2,2 strides=2,2 | f:1x1x2x2 i64:1x1x2x2=5,7,13,8",
-/* clang-format on */
+    /* clang-format on */

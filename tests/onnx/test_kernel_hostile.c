@@ -143,7 +143,6 @@ static const char *const bad_specs[] = {
     "BatchNormalization 13 | f:Nx3 f:3 - f:3 f:3",
     "BatchNormalization 13 epsilon=1 | f:Nx3 f:3 f:3 f:3 f:3",
     "BatchNormalization 14 training_mode=1 | f:Nx3 f:3 f:3 f:3 f:3",
-    "BatchNormalization 7 spatial=0 | f:Nx3 f:3 f:3 f:3 f:3",
     /* quantisation */
     "QuantizeLinear 10 | f:Nx3 s:3=1,1,1",
     "QuantizeLinear 13 axis=2 | f:Nx3 s:3=1,1,1",

@@ -58,7 +58,7 @@ static const char *const by_hand[][2] = {
     {"ReduceLogSumExp 13 | f:2=1000,1000", "1000.6931471805599"},
     {"ReduceLogSumExp 13 | f:2=inf,1", "inf"},
     {"ReduceLogSumExp 13 | f:2=-inf,-inf", "-inf"},
-    {"ReduceSumSquare 18 noop_with_empty_axes=1 | f:2=3,4", "3,4"},
+    {"ReduceSumSquare 18 noop_with_empty_axes=1 | f:2=3,4", "9,16"},
     {"ReduceSum 13 noop_with_empty_axes=1 | f:2=3,4 i64:0c", "3,4"},
     {"ReduceSum 13 | f:2=3,4 i64:0c", "7"},
     {"ArgMax 13 axis=1 | f:1x4=1,3,3,2", "1"},

@@ -13,22 +13,8 @@
 #include "tensors.h"
 
 #define MAX_OUTPUTS 4
-/* Operators that lack an old version; to become 0. */
-#define AT_MOST_INCOMPLETE 20
 #define RTOL 2e-4
 #define ATOL 2e-5
-
-/* Cases in which we are known to differ or to lack something: printed, not counted. */
-static const char *const pending[] = {
-    /* ONNX Runtime applies the element's part of a reduction also where nothing is reduced */
-    "reduce_L1_noop_18",
-    "reduce_L2_noop_18",
-    "reduce_LogSum_noop_18",
-    "reduce_SumSquare_noop_18",
-    /* ONNX Runtime rounds to bfloat16, our Cast truncates */
-    "cast_bfloat_19",
-    "cast_bfloat_21",
-};
 
 typedef struct bytes {
     const uint8_t *at;
@@ -132,7 +118,7 @@ static size_t compare(const golden *g, size_t k, const ox_tensor *got, const cha
     return n_wrong;
 }
 
-typedef enum verdict { RIGHT, WRONG, SKIPPED, PENDING, N_VERDICTS } verdict;
+typedef enum verdict { RIGHT, WRONG, SKIPPED, N_VERDICTS } verdict;
 
 /* What is refused as unsupported is listed; every other error is a mistake of ours. */
 static verdict refuse(const golden *g, status s, const error *err) {
@@ -158,15 +144,6 @@ static verdict run_way(const golden *g, const ox_graph *graph, ox_plan_args a, c
     return s != STATUS_OK ? refuse(g, s, &err) : n_wrong > 0 ? WRONG : RIGHT;
 }
 
-static bool is_pending(const char *name) {
-    for (size_t i = 0; i < sizeof pending / sizeof pending[0]; i++) {
-        if (strcmp(name, pending[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static verdict run_case(const golden *g) {
     ox_graph graph;
     error err = {0};
@@ -183,7 +160,7 @@ static verdict run_case(const golden *g) {
     a.unpadded = true;
     v = v == RIGHT ? run_way(g, &graph, a, "unpadded") : v;
     ox_graph_free(&graph);
-    return v == WRONG && is_pending(g->name) ? PENDING : v;
+    return v;
 }
 
 static void test_golden(void **state) {
@@ -201,8 +178,8 @@ static void test_golden(void **state) {
         free_case(&g);
     }
     mem_free(file);
-    print_message("%zu cases: %zu right, %zu wrong, %zu pending, %zu skipped as unsupported\n", n_cases, count[RIGHT],
-                  count[WRONG], count[PENDING], count[SKIPPED]);
+    print_message("%zu cases: %zu right, %zu wrong, %zu skipped as unsupported\n", n_cases, count[RIGHT], count[WRONG],
+                  count[SKIPPED]);
     assert_true(n_cases >= 200);
     assert_int_equal(count[WRONG], 0);
 }
@@ -241,7 +218,7 @@ static void test_versions(void **state) {
     mem_free(file);
     assert_true(n_lines > 150);
     print_message("%zu operators lack a version\n", n_incomplete);
-    assert_true(n_incomplete <= AT_MOST_INCOMPLETE);
+    assert_int_equal(n_incomplete, 0);
 }
 
 int main(void) {

@@ -59,7 +59,7 @@ OX_INLINE double elu_slope(double x, double a, double b, assay_vjp_mode mode) {
     UNUSED2(b, mode);
     return x > 0 ? 1 : a * exp(x);
 }
-OX_MAP(elu, "Elu", 6, elu, elu_slope);
+OX_MAP(elu, "Elu", 1, elu, elu_slope);
 
 /* alpha and gamma by default as the operator's definition gives them */
 static const ox_map_attrs selu_attrs = {{"alpha", "gamma"}, {1.67326319217681884765625F, 1.05070102214813232421875F}};
@@ -71,6 +71,31 @@ OX_INLINE double selu_slope(double x, double a, double b, assay_vjp_mode mode) {
     return b * (x > 0 ? 1 : a * exp(x));
 }
 OX_MAP(selu, "Selu", 6, selu, selu_slope);
+
+/* opset 1 gave the defaults to four digits */
+static const ox_map_attrs selu_1_attrs = {{"alpha", "gamma"}, {1.6732F, 1.0507F}};
+static status selu_1_infer(ox_node *n, error *err) {
+    return ox_map_infer(n, &selu_1_attrs, err);
+}
+static status selu_1_forward(ox_node *n, error *err) {
+    (void)err;
+    return ox_map_forward(n, &selu_1_attrs, selu);
+}
+static status selu_1_vjp(ox_node *n, assay_vjp_mode mode, error *err) {
+    (void)err;
+    return ox_map_vjp(n, &selu_1_attrs, selu_slope, mode);
+}
+const ox_kernel ox_kernel_selu_1 = {.op = "Selu",
+                                    .min_opset = 1,
+                                    .max_opset = 5,
+                                    .flags = OX_KEEPS_BATCH,
+                                    .min_in = 1,
+                                    .max_in = 1,
+                                    .min_out = 1,
+                                    .max_out = 1,
+                                    .infer = selu_1_infer,
+                                    .forward = selu_1_forward,
+                                    .vjp = selu_1_vjp};
 
 static const ox_map_attrs celu_attrs = {{"alpha", NULL}, {1, 0}};
 static status celu_infer(ox_node *n, error *err) {
@@ -101,7 +126,7 @@ OX_INLINE double hard_sigmoid_slope(double x, double a, double b, assay_vjp_mode
     double y = a * x + b;
     return y > 0 && y < 1 ? a : 0;
 }
-OX_MAP(hard_sigmoid, "HardSigmoid", 6, hard_sigmoid, hard_sigmoid_slope);
+OX_MAP(hard_sigmoid, "HardSigmoid", 1, hard_sigmoid, hard_sigmoid_slope);
 
 static const ox_map_attrs hard_swish_attrs = {{NULL, NULL}, {0, 0}};
 OX_INLINE double hard_swish(double x, double a, double b) {

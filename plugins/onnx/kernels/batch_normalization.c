@@ -1,31 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0
- * BatchNormalization as inference uses it: y = (x - mean) / sqrt(var + epsilon) * scale + bias per channel
- * (opset 7 on). The fast path folds it to y = a x + b with a and b computed in double. */
+ * BatchNormalization as inference uses it: y = (x - mean) / sqrt(var + epsilon) * scale + bias per channel, or (spatial
+ * = 0, before opset 9) per element of an example. The fast path folds it to y = a x + b with a and b computed in
+ * double. Training takes its statistics from the batch, so an example's result would depend on its neighbours: refused.
+ */
 #include <math.h>
 
 #include "kernels/common.h"
 
 #define DEFAULT_EPSILON 1e-5F
 
-static status infer(ox_node *n, error *err) {
-    TRY(ox_need_float(n, 0, err));
-    TRY(ox_check_attr(n, "epsilon", OX_FLOAT, err));
-    TRY(ox_check_attr(n, "training_mode", OX_INT, err));
-    TRY(ox_check_attr(n, "spatial", OX_INT, err));
+/* (N, channels, inner): where spatial = 0 every element of an example is a channel. */
+static size_t channels_of(const ox_node *n) {
     const ox_tensor *x = n->in[0];
-    if (x->n_dims < 2) {
-        return error_set(err, STATUS_MODEL, "the input has %u dimensions; at least 2 are needed", x->n_dims);
+    return ox_attr_int(n, "spatial", 1) != 0 ? (size_t)x->shape[1] : ox_count(x, 1, x->n_dims);
+}
+
+static size_t inner_of(const ox_node *n) {
+    return ox_attr_int(n, "spatial", 1) != 0 ? ox_count(n->in[0], 2, n->in[0]->n_dims) : 1;
+}
+
+/* Before opset 7 inference has to be asked for, from 14 on training. */
+static status check_inference(const ox_node *n, error *err) {
+    static const char *const ints[] = {"training_mode", "spatial", "is_test"};
+    for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++) {
+        TRY(ox_check_attr(n, ints[i], OX_INT, err));
     }
-    for (size_t i = 1; i < 5; i++) {
-        TRY(ox_need_vector(n, i, (size_t)x->shape[1], err));
-    }
-    if (ox_attr_int(n, "training_mode", 0) != 0 || ox_attr_int(n, "spatial", 1) == 0) {
-        return error_set(err, STATUS_UNSUPPORTED, "only inference over channels (training_mode 0, spatial 1)");
+    bool training =
+        n->opset < 7 ? ox_attr_int(n, "is_test", 0) == 0 : n->opset >= 14 && ox_attr_int(n, "training_mode", 0) != 0;
+    if (training) {
+        return error_set(err, STATUS_UNSUPPORTED, "training (%s): statistics of the batch couple its examples",
+                         n->opset < 7 ? "is_test = 0" : "training_mode = 1");
     }
     for (size_t i = 1; i < n->n_out; i++) {
         if (n->out[i] != NULL) {
             return error_set(err, STATUS_UNSUPPORTED, "output %zu belongs to training", i);
         }
+    }
+    return STATUS_OK;
+}
+
+/* Input i has one value for each element of an example. */
+static status need_example(const ox_node *n, size_t i, error *err) {
+    TRY(ox_need_dtype_of_first(n, i, err));
+    const ox_tensor *x = n->in[0], *t = n->in[i];
+    if (t->n_dims + 1 != x->n_dims || memcmp(t->shape, x->shape + 1, t->n_dims * sizeof t->shape[0]) != 0) {
+        return error_set(err, STATUS_MODEL, "input %zu has another shape than an example (spatial = 0)", i);
+    }
+    return STATUS_OK;
+}
+
+static status infer(ox_node *n, error *err) {
+    TRY(ox_need_float(n, 0, err));
+    TRY(ox_check_attr(n, "epsilon", OX_FLOAT, err));
+    TRY(check_inference(n, err));
+    const ox_tensor *x = n->in[0];
+    bool spatial = ox_attr_int(n, "spatial", 1) != 0;
+    if (x->n_dims < 2) {
+        return error_set(err, STATUS_MODEL, "the input has %u dimensions; at least 2 are needed", x->n_dims);
+    }
+    for (size_t i = 1; i < 5; i++) {
+        TRY(spatial ? ox_need_vector(n, i, (size_t)x->shape[1], err) : need_example(n, i, err));
     }
     return ox_infer_same(n, err);
 }
@@ -45,7 +79,7 @@ static coefficients at_channel(const ox_node *n, size_t c) {
 static status forward_reference(ox_node *n, error *err) {
     (void)err;
     const ox_tensor *x = n->in[0];
-    size_t channels = (size_t)x->shape[1], inner = ox_count(x, 2, x->n_dims);
+    size_t channels = channels_of(n), inner = inner_of(n);
     for (size_t i = 0, p = 0; p < (size_t)x->shape[0] * channels; p++) {
         coefficients k = at_channel(n, p % channels);
         for (size_t j = 0; j < inner; j++, i++) {
@@ -61,7 +95,7 @@ typedef struct bn_state {
 } bn_state;
 
 static void fold(const ox_node *n, bn_state *s) {
-    for (size_t c = 0; c < (size_t)n->in[0]->shape[1]; c++) {
+    for (size_t c = 0; c < channels_of(n); c++) {
         coefficients k = at_channel(n, c);
         s->a[c] = (float)(k.scale / k.sd);
         s->b[c] = (float)(k.bias - k.mean * k.scale / k.sd);
@@ -84,7 +118,7 @@ static status prepare(ox_node *n, bool want_vjp, error *err) {
         return STATUS_OK;
     }
     bn_state *s = mem_zalloc(sizeof *s);
-    size_t channels = (size_t)n->in[0]->shape[1];
+    size_t channels = channels_of(n);
     n->state = s;
     s->a = mem_try(channels, sizeof(float), "normalisation", err);
     s->b = mem_try(channels, sizeof(float), "normalisation", err);
@@ -108,7 +142,7 @@ static status forward(ox_node *n, error *err) {
         fold(n, s);
     }
     const ox_tensor *x = n->in[0];
-    size_t channels = (size_t)x->shape[1], inner = ox_count(x, 2, x->n_dims);
+    size_t channels = channels_of(n), inner = inner_of(n);
     const float *from = x->data;
     float *to = n->out[0]->data;
     for (size_t i = 0; i < (size_t)x->shape[0]; i++) {
@@ -126,7 +160,7 @@ static status forward(ox_node *n, error *err) {
  * dvar = -1/2 scale/sd^3 sum g (x-mean). */
 static void vjp_channel(const ox_node *n, size_t c, const float *g) {
     const ox_tensor *x = n->in[0];
-    size_t channels = (size_t)x->shape[1], inner = ox_count(x, 2, x->n_dims);
+    size_t channels = channels_of(n), inner = inner_of(n);
     coefficients k = at_channel(n, c);
     float *dx = ox_grad_in(n, 0), a = (float)(k.scale / k.sd);
     double sum_g = 0, sum_gx = 0;
@@ -157,14 +191,14 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     (void)err;
     const float *g = ox_grad_out(n, 0);
-    for (size_t c = 0; g != NULL && c < (size_t)n->in[0]->shape[1]; c++) {
+    for (size_t c = 0; g != NULL && c < channels_of(n); c++) {
         vjp_channel(n, c, g);
     }
     return STATUS_OK;
 }
 
 const ox_kernel ox_kernel_batch_normalization = {.op = "BatchNormalization",
-                                                 .min_opset = 7,
+                                                 .min_opset = 1,
                                                  .max_opset = 9999,
                                                  .flags = OX_KEEPS_BATCH,
                                                  .min_in = 5,

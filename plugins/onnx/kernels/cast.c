@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Cast and CastLike between float32, float64, int8, uint8, int32, int64, bool; to float16 and bfloat16, which live in
- * float32 here, the value becomes one that they hold: rounded half to even in float16 (infinity beyond), cut off
- * towards zero in bfloat16, as ONNX's own cases have it. A float to an integer truncates towards zero and saturates,
+ * float32 here, the value becomes one that they hold: rounded half to even, infinity beyond (ONNX Runtime's
+ * rule; the cases of ONNX 1.12 cut bfloat16 off). A float to an integer truncates towards zero and saturates,
  * NaN is 0 (kernels/saturate.h). Integers to narrower integers wrap. To a float the gradient is the identity (from an
  * integer too: gradients of integers are per quantum, kernel.h). To an integer it is exactly zero, but in
  * straight-through mode, which passes it where the value lies inside the target's range. To bool it is zero. */
@@ -92,7 +92,7 @@ static float narrowed(double v, const target *t) {
     (void)frexp(v, &exponent); /* |v| < 2^exponent */
     int step = exponent - t->bits < t->least ? t->least : exponent - t->bits;
     v = ldexp(v, -step);
-    v = ldexp(t->bits == 8 ? trunc(v) : nearbyint(v), step);
+    v = ldexp(nearbyint(v), step);
     return fabs(v) >= ldexp(1, t->most) ? (float)copysign(INFINITY, v) : (float)v;
 }
 

@@ -71,7 +71,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     const ox_kernel ox_kernel_##symbol = {.op = (name),                                                                \
                                           .min_opset = (first),                                                        \
                                           .max_opset = 9999,                                                           \
-                                          .flags = OX_KEEPS_BATCH | OX_STORES_GRADIENT,                                                     \
+                                          .flags = OX_KEEPS_BATCH | OX_STORES_GRADIENT,                                \
                                           .min_in = 3,                                                                 \
                                           .max_in = 3,                                                                 \
                                           .min_out = 1,                                                                \
@@ -80,5 +80,5 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
                                           .forward = forward,                                                          \
                                           .forward_reference = forward_reference,                                      \
                                           .vjp = vjp}
-NORM(instance_norm, "InstanceNormalization", 6);
+NORM(instance_norm, "InstanceNormalization", 1);
 NORM(group_norm, "GroupNormalization", 18);

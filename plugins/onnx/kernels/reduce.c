@@ -20,7 +20,6 @@ static const char *const kind_names[] = {"Sum", "Mean", "Max",    "Min",       "
 typedef struct reduction {
     ox_reduction r;
     kind kind;
-    bool copies; /* noop_with_empty_axes: the output is the input */
 } reduction;
 
 static kind kind_of(const ox_node *n) {
@@ -69,7 +68,10 @@ void ox_reduction_init(ox_reduction *r, const ox_tensor *x, const bool reduced[A
 
 /* ---- shapes ------------------------------------------------------------------------------------- */
 
-static status read_axes(const ox_node *n, bool reduced[ASSAY_MAX_DIMS], bool *copies, error *err) {
+/* noop_with_empty_axes: nothing is reduced. The text of opsets 13 to 21 then has the output equal the input; ONNX
+ * Runtime, and the text as it was clarified later, still apply what the operation does to one element (|x| for L1 and
+ * L2, log x, x^2), and so do we. */
+static status read_axes(const ox_node *n, bool reduced[ASSAY_MAX_DIMS], error *err) {
     const ox_tensor *x = n->in[0];
     bool input = n->opset >= (kind_of(n) == SUM ? 13 : AXES_INPUT_OPSET);
     ox_list axes;
@@ -77,9 +79,9 @@ static status read_axes(const ox_node *n, bool reduced[ASSAY_MAX_DIMS], bool *co
     TRY(ox_check_attr(n, "noop_with_empty_axes", OX_INT, err));
     TRY(ox_list_read(n, input ? NULL : "axes", input ? 1 : SIZE_MAX, &axes, err));
     TRY(ox_list_axes(&axes, x->n_dims, err));
-    *copies = input && axes.n == 0 && ox_attr_int(n, "noop_with_empty_axes", 0) != 0;
+    bool noop = input && axes.n == 0 && ox_attr_int(n, "noop_with_empty_axes", 0) != 0;
     for (uint32_t d = 0; d < ASSAY_MAX_DIMS; d++) {
-        reduced[d] = axes.n == 0 && !*copies && d < x->n_dims;
+        reduced[d] = axes.n == 0 && !noop && d < x->n_dims;
     }
     for (size_t i = 0; i < axes.n; i++) {
         reduced[axes.v[i]] = true;
@@ -101,8 +103,8 @@ static status infer(ox_node *n, error *err) {
     TRY(ox_need_in_out(n, err));
     TRY(check_dtype(n, err));
     const ox_tensor *x = n->in[0];
-    bool reduced[ASSAY_MAX_DIMS], copies = false, keep = ox_attr_int(n, "keepdims", 1) != 0;
-    TRY(read_axes(n, reduced, &copies, err));
+    bool reduced[ASSAY_MAX_DIMS], keep = ox_attr_int(n, "keepdims", 1) != 0;
+    TRY(read_axes(n, reduced, err));
     int64_t shape[ASSAY_MAX_DIMS] = {0};
     uint32_t rank = 0;
     bool empty = false;
@@ -125,7 +127,7 @@ static status prepare(ox_node *n, bool want_vjp, error *err) {
     reduction *s = mem_zalloc(sizeof *s);
     n->state = s;
     s->kind = kind_of(n);
-    TRY(read_axes(n, reduced, &s->copies, err));
+    TRY(read_axes(n, reduced, err));
     ox_reduction_init(&s->r, n->in[0], reduced);
     return STATUS_OK;
 }
@@ -319,12 +321,7 @@ static void integers(ox_node *n) {
 /* ---- forward ------------------------------------------------------------------------------------ */
 
 static void reduce(ox_node *n, const ox_vmath *v) {
-    const reduction *s = n->state;
-    if (s->copies) {
-        if (n->out[0]->n > 0) {
-            memcpy(n->out[0]->data, n->in[0]->data, n->out[0]->n * ox_dtype_bytes(n->out[0]->dtype));
-        }
-    } else if (n->in[0]->dtype == ASSAY_F32) {
+    if (n->in[0]->dtype == ASSAY_F32) {
         floats_of(n, true, v);
     } else if (n->in[0]->dtype == ASSAY_F64) {
         floats_of(n, false, NULL);
@@ -402,24 +399,18 @@ static void vjp_output(const ox_node *n, size_t base, size_t o, double g, float 
 static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     (void)err;
-    const reduction *s = n->state;
+    const ox_reduction *r = &((const reduction *)n->state)->r;
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
     size_t idx[ASSAY_MAX_DIMS] = {0}, base = 0, o = 0;
     if (g == NULL || dx == NULL || n->in[0]->n == 0) {
         return STATUS_OK;
     }
-    if (s->copies) {
-        for (size_t i = 0; i < n->in[0]->n; i++) {
-            dx[i] += g[i];
-        }
-        return STATUS_OK;
-    }
     do {
-        for (size_t j = 0; j < s->r.width; j++, o++) {
+        for (size_t j = 0; j < r->width; j++, o++) {
             vjp_output(n, base + j, o, (double)g[o], dx);
         }
-    } while (ox_odometer_next(&s->r.kept, idx, &base));
+    } while (ox_odometer_next(&r->kept, idx, &base));
     return STATUS_OK;
 }
 
@@ -429,7 +420,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
     size_t idx[ASSAY_MAX_DIMS] = {0}, base = 0;
-    if (g == NULL || dx == NULL || n->in[0]->n == 0 || s->copies || (s->kind != SUM && s->kind != MEAN)) {
+    if (g == NULL || dx == NULL || n->in[0]->n == 0 || (s->kind != SUM && s->kind != MEAN)) {
         return vjp_reference(n, mode, err);
     }
     double scale = s->kind == MEAN ? 1 / (double)s->r.n : 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Resize (opset 10 on) and Upsample (7 to 10; attribute scales before 9). Nearest moves elements of any dtype
+ * Resize (opset 10 on) and Upsample (to 10; attributes before 9). Nearest moves elements of any dtype
  * (moves.h). Linear and cubic are separable: one axis after the other, the one that leaves the least first, in float32;
  * the plain loop sums over the product of all axes' taps in double. An integer result is cut towards zero and held
  * inside its type; its exact gradient is zero, straight through it is that of the interpolation.
@@ -43,7 +43,7 @@ static status read_name(const ox_node *n, const char *attr, const char *const *n
 
 /* Names in the order of the enumerations. */
 static status read_resampling(const ox_node *n, ox_resampling *r, error *err) {
-    static const char *const modes[] = {"nearest", "linear", "cubic"};
+    static const char *const modes[] = {"nearest", "linear", "cubic"}, *const first[] = {"nearest", "bilinear"};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
     static const char *const transforms[] = {
         "half_pixel",         "pytorch_half_pixel",   "align_corners",        "asymmetric",
@@ -52,7 +52,7 @@ static status read_resampling(const ox_node *n, ox_resampling *r, error *err) {
     static const char *const numbers[] = {"exclude_outside", "antialias"};
     bool old = n->opset < 11; /* and Upsample: asymmetric, floor */
     unsigned mode = 0, near = OX_FLOOR, transform = OX_ASYMMETRIC;
-    TRY(read_name(n, "mode", modes, old ? 2 : 3, 0, &mode, err));
+    TRY(read_name(n, "mode", n->opset < 7 ? first : modes, old ? 2 : 3, 0, &mode, err));
     if (!old) {
         TRY(read_name(n, "nearest_mode", nearest, 4, OX_ROUND_PREFER_FLOOR, &near, err));
         TRY(read_name(n, "coordinate_transformation_mode", transforms, 7, OX_HALF_PIXEL, &transform, err));
@@ -178,8 +178,27 @@ static status read_targets(const ox_node *n, resize *z, error *err) {
     return sizes.present ? keep_ratio(n, z, &axes, err) : STATUS_OK;
 }
 
+/* Upsample 1: images (N, C, H, W), two attributes. */
+static status read_image_scales(const ox_node *n, resize *z, error *err) {
+    static const char *const names[] = {"height_scale", "width_scale"};
+    if (z->n_dims != 4) {
+        return error_set(err, STATUS_MODEL, "the input has %u dimensions; 4 are needed", z->n_dims);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        const ox_attr *a = ox_attr_find(n, names[i]);
+        if (a == NULL || a->kind != OX_FLOAT) {
+            return error_set(err, STATUS_MODEL, "attribute %s is missing or no float", names[i]);
+        }
+        TRY(by_scale(&z->g[2 + i], (double)a->f, 1, err));
+    }
+    return STATUS_OK;
+}
+
 /* Resize 10 and Upsample: scales alone, an attribute before opset 9. */
 static status read_scales(const ox_node *n, resize *z, error *err) {
+    if (n->opset < 7) {
+        return read_image_scales(n, z, err);
+    }
     const ox_attr *a = n->opset < 9 ? ox_attr_find(n, "scales") : NULL;
     const ox_tensor *t = NULL;
     if (n->opset < 9 && (a == NULL || a->kind != OX_FLOATS || a->n != z->n_dims)) {
@@ -531,4 +550,4 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
                                           .vjp = vjp,                                                                  \
                                           .vjp_reference = vjp_reference}
 RESIZE(resize, "Resize", 10, 9999, 4);
-RESIZE(upsample, "Upsample", 7, 10, 2);
+RESIZE(upsample, "Upsample", 1, 10, 2);
