@@ -67,6 +67,18 @@ static void keep_exit_statuses(void) {
     }
 }
 
+/* By its path where it still is there: tools that run a program in their own process (valgrind) know it by that. */
+static const char *own_binary(arena *a) {
+    static const char self[] = "/proc/self/exe";
+    char path[4096];
+    ssize_t n = readlink(self, path, sizeof path - 1);
+    if (n <= 0) {
+        return self;
+    }
+    path[n] = '\0';
+    return access(path, X_OK) == 0 ? arena_strdup(a, path) : self;
+}
+
 status proc_spawn(const proc_spec *spec, pid_t *pid, error *err) {
     arena a = {0};
     posix_spawn_file_actions_t fa;
@@ -92,7 +104,7 @@ status proc_spawn(const proc_spec *spec, pid_t *pid, error *err) {
     }
     (void)posix_spawnattr_setflags(&attr, flags);
     rc = file_actions(spec, &fa);
-    const char *exe = spec->exe == NULL ? "/proc/self/exe" : spec->exe;
+    const char *exe = spec->exe == NULL ? own_binary(&a) : spec->exe;
     if (rc == 0) {
         /* posix_spawn takes non-const arrays but does not write to them */
         rc = posix_spawn(pid, exe, &fa, &attr, (char *const *)(uintptr_t)spec->argv,
@@ -100,8 +112,9 @@ status proc_spawn(const proc_spec *spec, pid_t *pid, error *err) {
     }
     (void)posix_spawn_file_actions_destroy(&fa);
     (void)posix_spawnattr_destroy(&attr);
+    status s = rc == 0 ? STATUS_OK : error_set(err, STATUS_IO, "%s: cannot start: %s", exe, strerror(rc));
     arena_free(&a);
-    return rc == 0 ? STATUS_OK : error_set(err, STATUS_IO, "%s: cannot start: %s", exe, strerror(rc));
+    return s;
 }
 
 int proc_wait(pid_t pid) {

@@ -36,6 +36,7 @@ static size_t input_at(const ox_window *w, unsigned d, size_t o, size_t t) {
         }                                                                                                              \
     } while (0)
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types, and bodies */
 #define ADD(T, name)                                                                                                   \
     void name(const ox_window *w, size_t channels, const T *columns, T *images) {                                      \
         for (size_t c = 0; c < channels; c++, images += w->in_plane) {                                                 \
@@ -53,6 +54,7 @@ static size_t input_at(const ox_window *w, unsigned d, size_t o, size_t t) {
             }                                                                                                          \
         }                                                                                                              \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 ADD(float, ox_columns_add)
 ADD(double, ox_columns_add_double)
 

@@ -49,7 +49,7 @@ static status read_shape(const ox_node *n, shape *s, error *err) {
 }
 
 static status infer(ox_node *n, error *err) {
-    shape s;
+    shape s = {0};
     TRY(read_shape(n, &s, err));
     int64_t y[5] = {n->in[0]->shape[0], 0};
     if (__builtin_mul_overflow((int64_t)s.m, (int64_t)s.groups, &y[1])) {
@@ -255,7 +255,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
 }
 
 static uint64_t macs(const ox_node *n) {
-    shape s;
+    shape s = {0};
     error err = {0};
     if (read_shape(n, &s, &err) != STATUS_OK) {
         return 0;

@@ -148,7 +148,7 @@ static status suppress(const ox_node *n, suppression *s, error *err) {
 }
 
 static status infer(ox_node *n, error *err) {
-    suppression s;
+    suppression s = {0};
     TRY(suppress(n, &s, err));
     mem_free(s.selected);
     int64_t shape[2] = {(int64_t)s.n_selected, 3};
@@ -157,7 +157,7 @@ static status infer(ox_node *n, error *err) {
 
 static status prepare(ox_node *n, bool want_vjp, error *err) {
     (void)want_vjp;
-    suppression s;
+    suppression s = {0};
     TRY(suppress(n, &s, err));
     n->state = s.selected;
     return STATUS_OK;

@@ -185,6 +185,7 @@ static void wins_row_f32(const float *a, float *b, size_t n) {
     }
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types, and bodies */
 #define WINS_ROW(T)                                                                                                    \
     static void wins_row_##T(const T *a, T *b, size_t n) {                                                             \
         for (size_t i = 0; i < n; i++) {                                                                               \
@@ -219,6 +220,7 @@ WINS_ROW(i8)
             }                                                                                                          \
         })                                                                                                             \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 PLANE_BY_ROWS(f32, -INFINITY)
 PLANE_BY_ROWS(u8, 0)
 PLANE_BY_ROWS(i8, INT8_MIN)

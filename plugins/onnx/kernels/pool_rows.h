@@ -44,6 +44,7 @@ static inline size_t ox_pool_row(const ox_window *w, ox_taps d, ox_taps h, size_
     }
 
 /* For elements of type T: ox_pool_split_T takes a padded row apart, ox_pool_join_T puts it together again. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): arguments that are types, and bodies */
 #define OX_POOL_PHASES(T)                                                                                              \
     static inline const T *ox_pool_split_##T(const ox_pool *p, const T *row, T *phases) {                              \
         size_t s = p->w.stride[2], width = p->width, phase = p->phase, whole = width / s;                              \
@@ -86,5 +87,7 @@ static inline size_t ox_pool_row(const ox_window *w, ox_taps d, ox_taps h, size_
         }                                                                                                              \
         return row;                                                                                                    \
     }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

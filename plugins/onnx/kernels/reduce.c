@@ -399,7 +399,7 @@ static void vjp_output(const ox_node *n, size_t base, size_t o, double g, float 
 static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
     (void)mode;
     (void)err;
-    const ox_reduction *r = &((const reduction *)n->state)->r;
+    const reduction *s = n->state;
     const float *g = ox_grad_out(n, 0);
     float *dx = ox_grad_in(n, 0);
     size_t idx[ASSAY_MAX_DIMS] = {0}, base = 0, o = 0;
@@ -407,10 +407,10 @@ static status vjp_reference(ox_node *n, assay_vjp_mode mode, error *err) {
         return STATUS_OK;
     }
     do {
-        for (size_t j = 0; j < r->width; j++, o++) {
+        for (size_t j = 0; j < s->r.width; j++, o++) {
             vjp_output(n, base + j, o, (double)g[o], dx);
         }
-    } while (ox_odometer_next(&r->kept, idx, &base));
+    } while (ox_odometer_next(&s->r.kept, idx, &base));
     return STATUS_OK;
 }
 

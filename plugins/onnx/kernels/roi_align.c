@@ -194,7 +194,7 @@ static status forward(ox_node *n, error *err) {
     size_t bins = a->oh * a->ow, best = 0;
     double weight = 0;
     for (size_t r = 0; r < a->regions; r++) {
-        region g;
+        region g = {0};
         TRY(region_of(n, a, r, &g, err));
         for (size_t i = 0; i < a->channels * bins; i++) {
             size_t base = (g.example * a->channels + i / bins) * a->h * a->w;
@@ -224,7 +224,7 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     size_t bins = a->oh * a->ow, best = 0;
     double weight = 0;
     for (size_t r = 0; dy != NULL && dx != NULL && r < a->regions; r++) {
-        region g;
+        region g = {0};
         TRY(region_of(n, a, r, &g, err));
         for (size_t i = 0; i < a->channels * bins; i++) {
             size_t base = (g.example * a->channels + i / bins) * a->h * a->w;

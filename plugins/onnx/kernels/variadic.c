@@ -224,8 +224,8 @@ static status vjp(ox_node *n, assay_vjp_mode mode, error *err) {
     }
     float dead = mode == ASSAY_VJP_STRAIGHT_THROUGH ? 1 : (mode == ASSAY_VJP_LEAKY ? (float)OX_LEAKY_SLOPE : 0);
     if (op <= MIN) {
-        memset(n->state, 0xff, n->out[0]->n * sizeof(uint32_t)); /* NONE */
-        for (size_t k = 0; k < 2 * n->n_in; k++) {               /* constants first */
+        memset(n->state, 0xff, n->out[0]->n * sizeof(uint32_t));  /* NONE */
+        for (size_t k = 0; n->n_in > 0 && k < 2 * n->n_in; k++) { /* constants first */
             if (n->in[k % n->n_in]->is_const == (k < n->n_in)) {
                 choose(n, k % n->n_in);
             }
